@@ -1,0 +1,31 @@
+//! What did the operator ask for? Settled values, whoever wrote them down.
+//!
+//! A program that embeds oxherd fills these in by hand; the daemon reads them from TOML
+//! (`load`, behind the cargo feature `daemon`).
+
+pub mod daemon;
+pub mod handler;
+pub mod queue;
+pub mod redis;
+pub mod status;
+
+use std::collections::BTreeMap;
+
+pub use daemon::{Daemon, Log, LogFormat, Shutdown};
+pub use handler::{CommandHandler, Handler, HttpHandler, LogHandler};
+pub use queue::{Queue, RateLimit, Unmatched};
+pub use redis::{AtStart, Endpoint, Redis};
+pub use status::{Status, StatusFormat};
+
+/// Everything one process needs to know.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    pub redis: Redis,
+    /// By name; defaults already filled in.
+    pub queues: BTreeMap<String, Queue>,
+    pub handlers: BTreeMap<String, Handler>,
+    pub status: Status,
+    pub daemon: Daemon,
+    pub shutdown: Shutdown,
+    pub log: Log,
+}

@@ -1,0 +1,155 @@
+//! How is one job done? A handler is given a job and answers with an [`Outcome`]. It knows
+//! nothing of queues, locks or retries.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::job::{Job, Outcome};
+
+pub mod function;
+pub mod log;
+
+/// The future a handler returns.
+pub type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+/// Does jobs.
+pub trait Handler: Send + Sync + 'static {
+    /// Runs one attempt of a job.
+    ///
+    /// # Cancellation
+    ///
+    /// The future is told to stop through [`JobContext::cancelled`] first: at the attempt's
+    /// deadline, when the lock is lost, on shutdown. It should stop its work, wait until the
+    /// work has really stopped and return; what it then answers counts only if it says the job
+    /// is done. A future that does not return within a few seconds is dropped, so work it
+    /// started must also end when it is dropped.
+    fn run(&self, job: Arc<Job>, ctx: JobContext) -> Running;
+}
+
+/// Why a running job is told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CancelReason {
+    /// The attempt took longer than the queue allows.
+    Timeout,
+    /// The lock is gone: somebody else may be running the job.
+    LockLost,
+    /// The daemon stops.
+    Shutdown,
+    /// Somebody asked for this job to be stopped.
+    Requested,
+}
+
+/// What a running job may use. Cheap to clone.
+#[derive(Clone)]
+pub struct JobContext {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    cancel: CancellationToken,
+    reason: Mutex<Option<CancelReason>>,
+    log: Mutex<LogLines>,
+    /// When the attempt will be cancelled, on our clock.
+    deadline: Instant,
+    /// The same moment by the server's clock, in Unix ms, for the job's own eyes.
+    deadline_ms: i64,
+    max_attempts: u32,
+    /// First segment of every key, part of a job's identity.
+    prefix: Arc<str>,
+}
+
+#[derive(Default)]
+struct LogLines {
+    lines: Vec<String>,
+    bytes: usize,
+    dropped: usize,
+}
+
+/// Log bytes kept of one attempt; what comes later is counted and dropped.
+const LOG_BYTES: usize = 64 * 1024;
+
+impl JobContext {
+    #[must_use]
+    pub fn new(deadline: Instant, deadline_ms: i64, max_attempts: u32, prefix: Arc<str>) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                cancel: CancellationToken::new(),
+                reason: Mutex::new(None),
+                log: Mutex::new(LogLines::default()),
+                deadline,
+                deadline_ms,
+                max_attempts,
+                prefix,
+            }),
+        }
+    }
+
+    /// Resolves when the job is to stop. Cancel safe.
+    pub async fn cancelled(&self) -> CancelReason {
+        self.inner.cancel.cancelled().await;
+        self.cancel_reason().unwrap_or(CancelReason::Shutdown)
+    }
+
+    /// Why the job is to stop, if it is.
+    #[must_use]
+    pub fn cancel_reason(&self) -> Option<CancelReason> {
+        *self.inner.reason.lock().expect("no code panics while holding this lock")
+    }
+
+    /// Tells the job to stop. The first reason stands.
+    pub fn cancel(&self, reason: CancelReason) {
+        self.inner.reason.lock().expect("no code panics while holding this lock").get_or_insert(reason);
+        self.inner.cancel.cancel();
+    }
+
+    /// Adds a line to the job's log (`J:logs`), written together with the outcome. Bounded to
+    /// 64 KiB an attempt; what is dropped is counted in a last line.
+    pub fn log(&self, line: impl Into<String>) {
+        let line = line.into();
+        let mut log = self.inner.log.lock().expect("no code panics while holding this lock");
+        if log.bytes + line.len() > LOG_BYTES {
+            log.dropped += 1;
+        } else {
+            log.bytes += line.len();
+            log.lines.push(line);
+        }
+    }
+
+    /// The lines logged so far, taken out.
+    #[must_use]
+    pub fn take_log(&self) -> Vec<String> {
+        let mut log = std::mem::take(&mut *self.inner.log.lock().expect("no code panics while holding this lock"));
+        if log.dropped > 0 {
+            log.lines.push(format!("… {} more lines dropped", log.dropped));
+        }
+        log.lines
+    }
+
+    /// When the attempt will be cancelled.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.inner.deadline
+    }
+
+    /// The deadline in Unix ms by the server's clock.
+    #[must_use]
+    pub fn deadline_ms(&self) -> i64 {
+        self.inner.deadline_ms
+    }
+
+    /// Total tries this job has, the file's default included.
+    #[must_use]
+    pub fn max_attempts(&self) -> u32 {
+        self.inner.max_attempts
+    }
+
+    /// First segment of every key.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.inner.prefix
+    }
+}

@@ -1,0 +1,75 @@
+//! What may come back from a handler: one vocabulary for every kind (contract §4).
+
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+/// Why an attempt did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Stored as the job's `failedReason`.
+    pub message: String,
+    /// Appended to the job's `stacktrace`; the message stands in when there is none.
+    pub stack: Option<String>,
+}
+
+impl Failure {
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), stack: None }
+    }
+}
+
+/// What a handler answers. Failing a job is ordinary, so this is a value, never an error.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// Done; the JSON text becomes the return value, byte for byte.
+    Complete(Box<RawValue>),
+    /// Failed, worth another attempt. `after` overrides the job's backoff.
+    Retry { failure: Failure, after: Option<Duration> },
+    /// Not now: delayed without charging an attempt, bounded in count and age.
+    Defer { reason: String, after: Duration },
+    /// Failed for good, whatever attempts are left.
+    Fail(Failure),
+    /// Not wanted any more: completed, counted apart.
+    Discard { reason: String },
+    /// Waited longer than the queue allows; never started.
+    Expired,
+    /// Stopped because somebody asked for it.
+    Cancelled { reason: String },
+    /// Stopped because the daemon stops: back to the head of the queue, no attempt charged.
+    Interrupted,
+    /// The thing that ran the job died under it.
+    Crashed(Failure),
+}
+
+impl Outcome {
+    /// Completed with `null`.
+    #[must_use]
+    pub fn done() -> Self {
+        Self::Complete(RawValue::NULL.to_owned())
+    }
+
+    pub fn retry(message: impl Into<String>) -> Self {
+        Self::Retry { failure: Failure::new(message), after: None }
+    }
+
+    pub fn fail(message: impl Into<String>) -> Self {
+        Self::Fail(Failure::new(message))
+    }
+
+    /// The contract's word for the outcome.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Complete(_) => "complete",
+            Self::Retry { .. } => "retry",
+            Self::Defer { .. } => "defer",
+            Self::Fail(_) => "fail",
+            Self::Discard { .. } => "discard",
+            Self::Expired => "expired",
+            Self::Cancelled { .. } => "cancelled",
+            Self::Interrupted => "interrupted",
+            Self::Crashed(_) => "crashed",
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! From what a handler answered to what becomes of the job: attempts, backoff, bounds.
+
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use super::{Backoff, BackoffKind, Failure, Job, Keep, Outcome, UnixMillis};
+
+/// What the queue's settings say where the job's own options are silent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    /// Total tries; at least 1.
+    pub attempts: u32,
+    pub backoff: Backoff,
+    /// Bounds any backoff, the job's own too.
+    pub backoff_max: Option<Duration>,
+    /// Applied where the job's own backoff names none.
+    pub jitter: f64,
+    pub keep_completed: Keep,
+    pub keep_failed: Keep,
+    /// A job taken this often without an attempt being charged fails when deferred again.
+    pub max_uncharged: u32,
+    /// A job older than this fails when deferred again.
+    pub max_defer_age: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            attempts: 3,
+            backoff: Backoff { kind: BackoffKind::Exponential, delay: Duration::from_secs(1), jitter: None },
+            backoff_max: Some(Duration::from_secs(600)),
+            jitter: 0.2,
+            keep_completed: Keep::Some { count: Some(100), age: Some(Duration::from_secs(24 * 3600)), limit: None },
+            keep_failed: Keep::Some { count: Some(500), age: Some(Duration::from_secs(7 * 24 * 3600)), limit: None },
+            max_uncharged: 1000,
+            max_defer_age: Duration::from_secs(24 * 3600),
+        }
+    }
+}
+
+impl Policy {
+    /// Total tries of this job.
+    #[must_use]
+    pub fn attempts_of(&self, job: &Job) -> u32 {
+        job.opts.attempts.unwrap_or(self.attempts).max(1)
+    }
+}
+
+/// Why a job failed for good, for those who count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailKind {
+    Failed,
+    Expired,
+    Cancelled,
+}
+
+/// What is to be recorded.
+#[derive(Debug)]
+pub enum Verdict {
+    Complete {
+        value: Box<RawValue>,
+        discarded: bool,
+    },
+    Fail {
+        failure: Failure,
+        kind: FailKind,
+    },
+    /// An attempt is charged; a wait of zero puts the job back at once.
+    Retry {
+        failure: Failure,
+        wait: Duration,
+    },
+    /// No attempt is charged.
+    Delay {
+        reason: String,
+        wait: Duration,
+    },
+    /// Back to the head of the queue, no attempt charged.
+    HandBack,
+}
+
+/// Crashes within this time count together.
+const CRASH_WINDOW: Duration = Duration::from_secs(72 * 3600);
+/// The crash at which a job is given up.
+const CRASH_LIMIT: usize = 3;
+const CRASH_MARK: &str = "crashed at ";
+
+/// Decides what becomes of the job. `random` is in `[0, 1)`, for the jitter.
+///
+/// Protocol: §5.8, with `maxStartedAttempts` as bullmq 6.7.0 has it.
+#[must_use]
+pub fn judge(job: &Job, outcome: Outcome, policy: &Policy, now: UnixMillis, random: f64) -> Verdict {
+    match outcome {
+        Outcome::Complete(value) => Verdict::Complete { value, discarded: false },
+        Outcome::Discard { reason } => Verdict::Complete {
+            value: serde_json::value::to_raw_value(&serde_json::json!({ "discarded": reason }))
+                .expect("a JSON value is always JSON"),
+            discarded: true,
+        },
+        Outcome::Fail(failure) => Verdict::Fail { failure, kind: FailKind::Failed },
+        Outcome::Expired => Verdict::Fail {
+            failure: Failure::new("expired: waited longer than the queue allows"),
+            kind: FailKind::Expired,
+        },
+        Outcome::Cancelled { reason } => {
+            Verdict::Fail { failure: Failure::new(format!("cancelled: {reason}")), kind: FailKind::Cancelled }
+        }
+        Outcome::Retry { failure, after } => retry(job, failure, after, policy, random),
+        Outcome::Crashed(failure) => crashed(job, failure, policy, now, random),
+        Outcome::Defer { reason, after } => defer(job, reason, after, policy, now),
+        Outcome::Interrupted => Verdict::HandBack,
+    }
+}
+
+fn retry(job: &Job, failure: Failure, after: Option<Duration>, policy: &Policy, random: f64) -> Verdict {
+    let attempt = job.attempt();
+    let out_of_starts = job.opts.max_started_attempts.is_some_and(|max| max <= job.attempts_started);
+    if attempt >= policy.attempts_of(job) || out_of_starts {
+        return Verdict::Fail { failure, kind: FailKind::Failed };
+    }
+    let wait = after.unwrap_or_else(|| {
+        let backoff = job.opts.backoff.as_ref().unwrap_or(&policy.backoff);
+        backoff.wait(attempt, policy.jitter, policy.backoff_max, random)
+    });
+    Verdict::Retry { failure, wait }
+}
+
+fn crashed(job: &Job, mut failure: Failure, policy: &Policy, now: UnixMillis, random: f64) -> Verdict {
+    let before: Vec<String> = job.stacktrace.as_deref().and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
+    let recent = before
+        .iter()
+        .filter_map(|entry| entry.strip_prefix(CRASH_MARK)?.split(':').next()?.parse().ok())
+        .filter(|at| now.since(UnixMillis(*at)) < CRASH_WINDOW)
+        .count();
+    failure.stack = Some(format!("{CRASH_MARK}{now}: {}", failure.stack.as_deref().unwrap_or(&failure.message)));
+    if recent + 1 >= CRASH_LIMIT {
+        failure.message = format!("{}; given up after {CRASH_LIMIT} crashes", failure.message);
+        return Verdict::Fail { failure, kind: FailKind::Failed };
+    }
+    retry(job, failure, None, policy, random)
+}
+
+fn defer(job: &Job, reason: String, after: Duration, policy: &Policy, now: UnixMillis) -> Verdict {
+    // every take that charged no attempt: deferrals, hand-backs and stalls alike
+    let uncharged = job.attempts_started.saturating_sub(job.attempts_made);
+    if uncharged >= policy.max_uncharged {
+        let failure = Failure::new(format!("deferred too often ({uncharged} times): {reason}"));
+        return Verdict::Fail { failure, kind: FailKind::Failed };
+    }
+    if now.since(job.timestamp) > policy.max_defer_age {
+        let hours = policy.max_defer_age.as_secs() / 3600;
+        let failure = Failure::new(format!("deferred for longer than {hours} h: {reason}"));
+        return Verdict::Fail { failure, kind: FailKind::Failed };
+    }
+    Verdict::Delay { reason, wait: after }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+use super::*;
+use crate::job::{JobId, JobOptions, QueueName};
+
+fn job(opts: &str) -> Job {
+    Job {
+        id: JobId::stored("1"),
+        queue: QueueName::new("q").unwrap(),
+        name: "n".into(),
+        data: RawValue::NULL.to_owned(),
+        opts: JobOptions::parse(opts).unwrap().0,
+        timestamp: UnixMillis(1000),
+        processed_on: UnixMillis(2000),
+        priority: 0,
+        attempts_made: 0,
+        attempts_started: 1,
+        stalled: 0,
+        deferred_failure: None,
+        parent_key: None,
+        scheduler: None,
+        stacktrace: None,
+    }
+}
+
+fn judge_now(job: &Job, outcome: Outcome) -> Verdict {
+    judge(job, outcome, &Policy::default(), UnixMillis(3000), 0.0)
+}
+
+#[test]
+fn the_jobs_own_options_win_and_the_file_fills_what_is_unset() {
+    let own = job(r#"{"attempts":2,"backoff":{"type":"fixed","delay":50,"jitter":0}}"#);
+    let Verdict::Retry { wait, .. } = judge_now(&own, Outcome::retry("x")) else { panic!() };
+    assert_eq!(wait, Duration::from_millis(50));
+    let unset = job(r#"{"attempts":0}"#);
+    let Verdict::Retry { wait, .. } = judge_now(&unset, Outcome::retry("x")) else { panic!() };
+    assert_eq!(wait, Duration::from_millis(800), "1 s less the file's jitter");
+    let mut last = job(r#"{"attempts":2}"#);
+    last.attempts_made = 1;
+    assert!(matches!(judge_now(&last, Outcome::retry("x")), Verdict::Fail { .. }));
+}
+
+#[test]
+fn started_too_often_is_the_end() {
+    let mut j = job(r#"{"attempts":9,"maxStartedAttempts":2}"#);
+    assert!(matches!(judge_now(&j, Outcome::retry("x")), Verdict::Retry { .. }));
+    j.attempts_started = 2;
+    assert!(matches!(judge_now(&j, Outcome::retry("x")), Verdict::Fail { .. }));
+}
+
+#[test]
+fn the_third_crash_within_72_hours_ends_the_job() {
+    let mut j = job(r#"{"attempts":9}"#);
+    j.stacktrace = Some(r#"["crashed at 2500: signal 11","other"]"#.into());
+    let Verdict::Retry { failure, .. } = judge_now(&j, Outcome::Crashed(Failure::new("signal 11"))) else { panic!() };
+    assert_eq!(failure.stack.as_deref(), Some("crashed at 3000: signal 11"));
+    j.stacktrace = Some(r#"["crashed at 2500: signal 11","crashed at 2600: signal 11"]"#.into());
+    assert!(matches!(judge_now(&j, Outcome::Crashed(Failure::new("signal 11"))), Verdict::Fail { .. }));
+    let much_later = UnixMillis(2600 + 73 * 3_600_000);
+    let verdict = judge(&j, Outcome::Crashed(Failure::new("x")), &Policy::default(), much_later, 0.0);
+    assert!(matches!(verdict, Verdict::Retry { .. }));
+}
+
+#[test]
+fn deferring_is_bounded_in_count_and_age() {
+    let defer = || Outcome::Defer { reason: "busy".into(), after: Duration::from_secs(5) };
+    let mut j = job("{}");
+    assert!(matches!(judge_now(&j, defer()), Verdict::Delay { .. }));
+    let late = UnixMillis(1000 + 25 * 3_600_000);
+    assert!(matches!(judge(&j, defer(), &Policy::default(), late, 0.0), Verdict::Fail { .. }));
+    j.attempts_started = 1000;
+    assert!(matches!(judge_now(&j, defer()), Verdict::Fail { .. }));
+}
+
+#[test]
+fn an_interrupted_job_goes_back() {
+    assert!(matches!(judge_now(&job("{}"), Outcome::Interrupted), Verdict::HandBack));
+}
