@@ -26,7 +26,7 @@ impl Handler for Log {
             if !duration.is_zero() {
                 tokio::select! {
                     () = tokio::time::sleep(duration) => {}
-                    _ = ctx.cancelled() => return Outcome::Interrupted,
+                    reason = ctx.cancelled() => return ctx.stopped(reason),
                 }
             }
             Outcome::done()

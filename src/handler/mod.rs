@@ -4,14 +4,19 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::job::{Job, Outcome};
 
+mod error;
 pub mod function;
 pub mod log;
+mod registry;
+
+pub use error::Error;
+pub use registry::{Registry, Router};
 
 /// The future a handler returns.
 pub type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
@@ -53,6 +58,7 @@ struct Inner {
     cancel: CancellationToken,
     reason: Mutex<Option<CancelReason>>,
     log: Mutex<LogLines>,
+    started: Instant,
     /// When the attempt will be cancelled, on our clock.
     deadline: Instant,
     /// The same moment by the server's clock, in Unix ms, for the job's own eyes.
@@ -80,6 +86,7 @@ impl JobContext {
                 cancel: CancellationToken::new(),
                 reason: Mutex::new(None),
                 log: Mutex::new(LogLines::default()),
+                started: Instant::now(),
                 deadline,
                 deadline_ms,
                 max_attempts,
@@ -104,6 +111,22 @@ impl JobContext {
     pub fn cancel(&self, reason: CancelReason) {
         self.inner.reason.lock().expect("no code panics while holding this lock").get_or_insert(reason);
         self.inner.cancel.cancel();
+    }
+
+    /// What a job that was told to stop, and did, has come to. One mapping for every handler.
+    #[must_use]
+    pub fn stopped(&self, reason: CancelReason) -> Outcome {
+        match reason {
+            CancelReason::Timeout => {
+                // the context is made a moment after the deadline is: rounded to whole milliseconds
+                let limit = self.inner.deadline.saturating_duration_since(self.inner.started);
+                let ms = u64::try_from((limit + Duration::from_micros(500)).as_millis()).unwrap_or(u64::MAX);
+                Outcome::retry(format!("timed out after {:?}", Duration::from_millis(ms)))
+            }
+            // with the lock gone nothing we answer is recorded
+            CancelReason::Shutdown | CancelReason::LockLost => Outcome::Interrupted,
+            CancelReason::Requested => Outcome::Cancelled { reason: "stopped on request".to_owned() },
+        }
     }
 
     /// Adds a line to the job's log (`J:logs`), written together with the outcome. Bounded to
@@ -151,5 +174,24 @@ impl JobContext {
     #[must_use]
     pub fn prefix(&self) -> &str {
         &self.inner.prefix
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn f91_each_reason_has_its_outcome() {
+        let ctx = JobContext::new(Instant::now() + Duration::from_secs(60), 0, 3, "bull".into());
+        ctx.cancel(CancelReason::Timeout);
+        ctx.cancel(CancelReason::Shutdown);
+        let reason = ctx.cancelled().await;
+        assert_eq!(reason, CancelReason::Timeout, "the first reason stands");
+        let Outcome::Retry { failure, after: None } = ctx.stopped(reason) else { panic!("not a retry") };
+        assert_eq!(failure.message, "timed out after 60s");
+        assert!(matches!(ctx.stopped(CancelReason::Shutdown), Outcome::Interrupted));
+        assert!(matches!(ctx.stopped(CancelReason::LockLost), Outcome::Interrupted));
+        assert!(matches!(ctx.stopped(CancelReason::Requested), Outcome::Cancelled { .. }));
     }
 }

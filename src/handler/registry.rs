@@ -1,0 +1,199 @@
+//! Which handler does a job: by queue and job name. Built once from the configuration and the
+//! functions an embedding program registers; the engine asks a queue's [`Router`] for each job.
+
+use std::collections::{BTreeMap, HashMap};
+use std::str::Chars;
+use std::sync::Arc;
+
+use super::{Error, Handler, log::Log};
+use crate::config;
+
+/// Every handler there is, by name.
+#[derive(Clone, Default)]
+pub struct Registry {
+    handlers: BTreeMap<String, Arc<dyn Handler>>,
+}
+
+impl Registry {
+    /// Builds the configured handlers and adds the functions to them.
+    pub fn build(
+        configured: &BTreeMap<String, config::Handler>,
+        functions: BTreeMap<String, Arc<dyn Handler>>,
+    ) -> Result<Self, Error> {
+        let mut handlers = functions;
+        for (name, config) in configured {
+            if handlers.contains_key(name) {
+                return Err(Error::Twice(name.clone()));
+            }
+            handlers.insert(name.clone(), build(name, config)?);
+        }
+        Ok(Self { handlers })
+    }
+
+    /// The handlers one queue uses.
+    pub fn router(&self, queue: &config::Queue) -> Result<Router, Error> {
+        let mut router = Router::default();
+        for (pattern, name) in &queue.routes {
+            let handler = self.named(name, queue)?;
+            if pattern.contains(['*', '?']) {
+                router.globs.push((pattern.clone(), handler));
+            } else {
+                router.exact.insert(pattern.clone(), handler);
+            }
+        }
+        // stable: of two globs of one length the first in the alphabet wins
+        router.globs.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.chars().count()));
+        router.otherwise = queue.handler.as_ref().map(|name| self.named(name, queue)).transpose()?;
+        Ok(router)
+    }
+
+    /// One handler by its name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Arc<dyn Handler>> {
+        self.handlers.get(name)
+    }
+
+    fn named(&self, name: &str, queue: &config::Queue) -> Result<Arc<dyn Handler>, Error> {
+        self.get(name).cloned().ok_or_else(|| Error::Unknown {
+            queue: queue.name.to_string(),
+            handler: name.to_owned(),
+            known: self.handlers.keys().cloned().collect(),
+        })
+    }
+}
+
+fn build(name: &str, config: &config::Handler) -> Result<Arc<dyn Handler>, Error> {
+    match config {
+        config::Handler::Log(config) => Ok(Arc::new(Log::new(config.clone()))),
+        config::Handler::Http(_) => Err(Error::LeftOut { handler: name.to_owned(), kind: "http" }),
+        config::Handler::Command(_) => Err(Error::LeftOut { handler: name.to_owned(), kind: "command" }),
+    }
+}
+
+/// Finds the handler for a job of one queue. Cheap to share, never changes.
+#[derive(Clone, Default)]
+pub struct Router {
+    exact: HashMap<String, Arc<dyn Handler>>,
+    /// Longest first.
+    globs: Vec<(String, Arc<dyn Handler>)>,
+    otherwise: Option<Arc<dyn Handler>>,
+}
+
+impl Router {
+    /// The handler for a job name: exact route, else longest glob, else the queue's handler.
+    /// Allocates nothing.
+    #[must_use]
+    pub fn find(&self, job_name: &str) -> Option<&Arc<dyn Handler>> {
+        self.exact
+            .get(job_name)
+            .or_else(|| self.globs.iter().find(|(glob, _)| matches(glob, job_name)).map(|(_, handler)| handler))
+            .or(self.otherwise.as_ref())
+    }
+}
+
+/// Whether a glob covers a text: `*` stands for any characters, `?` for exactly one.
+fn matches(glob: &str, text: &str) -> bool {
+    let (mut glob, mut text) = (glob.chars(), text.chars());
+    // where to go on when the text after a star turns out not to fit: one character later
+    let mut star: Option<(Chars, Chars)> = None;
+    loop {
+        let (mut glob_rest, mut text_rest) = (glob.clone(), text.clone());
+        match (glob_rest.next(), text_rest.next()) {
+            (Some('*'), _) => {
+                star = Some((glob_rest.clone(), text.clone()));
+                glob = glob_rest;
+            }
+            (Some(want), Some(got)) if want == '?' || want == got => (glob, text) = (glob_rest, text_rest),
+            (None, None) => return true,
+            _ => {
+                let Some((after, from)) = &mut star else { return false };
+                if from.next().is_none() {
+                    return false;
+                }
+                (glob, text) = (after.clone(), from.clone());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handler::function::Function;
+    use crate::job::{Outcome, QueueName};
+
+    #[test]
+    fn globs_know_star_and_question_mark() {
+        for (glob, text) in [
+            ("*", ""),
+            ("*", "any thing"),
+            ("digest-*", "digest-"),
+            ("digest-*", "digest-weekly"),
+            ("*-mail", "a-mail-b-mail"),
+            ("a*b*c", "aXbXbc"),
+            ("?", "ü"),
+            ("a?c", "abc"),
+            ("**", "x"),
+            ("*?", "x"),
+        ] {
+            assert!(matches(glob, text), "{glob:?} should match {text:?}");
+        }
+        for (glob, text) in [
+            ("?", ""),
+            ("?", "ab"),
+            ("digest-*", "digest"),
+            ("*-mail", "a-mail-b"),
+            ("a*b*c", "aXc"),
+            ("*?", ""),
+            ("[ab]", "a"),
+        ] {
+            assert!(!matches(glob, text), "{glob:?} should not match {text:?}");
+        }
+    }
+
+    #[test]
+    fn a_hostile_glob_ends() {
+        let text = "a".repeat(2000);
+        assert!(!matches("*a*a*a*a*a*a*a*a*b", &text));
+    }
+
+    fn function() -> Arc<dyn Handler> {
+        Arc::new(Function(|_, _| async { Outcome::done() }))
+    }
+
+    fn queue(routes: &[(&str, &str)], handler: Option<&str>) -> config::Queue {
+        let mut queue = config::Queue::new(QueueName::new("q").unwrap());
+        queue.routes = routes.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        queue.handler = handler.map(str::to_owned);
+        queue
+    }
+
+    #[test]
+    fn exact_then_longest_glob_then_the_queues_own() {
+        let functions: BTreeMap<_, _> =
+            ["exact", "long", "short", "other"].map(|name| (name.to_owned(), function())).into();
+        let registry = Registry::build(&BTreeMap::new(), functions).unwrap();
+        let routes = [("mail-*", "short"), ("mail-digest-*", "long"), ("mail-digest-now", "exact")];
+        let router = registry.router(&queue(&routes, Some("other"))).unwrap();
+        for (job, want) in [
+            ("mail-digest-now", "exact"),
+            ("mail-digest-weekly", "long"),
+            ("mail-welcome", "short"),
+            ("resize", "other"),
+            ("", "other"),
+        ] {
+            assert!(Arc::ptr_eq(router.find(job).unwrap(), registry.get(want).unwrap()), "{job}");
+        }
+        assert!(registry.router(&queue(&routes, None)).unwrap().find("resize").is_none());
+    }
+
+    #[test]
+    fn mistakes_name_the_handler() {
+        let functions = BTreeMap::from([("app".to_owned(), function())]);
+        let registry = Registry::build(&BTreeMap::new(), functions.clone()).unwrap();
+        let text = registry.router(&queue(&[], Some("ap"))).err().unwrap().to_string();
+        assert_eq!(text, r#"queue "q" names handler "ap", which does not exist; known are app"#);
+        let configured = BTreeMap::from([("app".to_owned(), config::Handler::Log(config::LogHandler::default()))]);
+        assert!(matches!(Registry::build(&configured, functions), Err(Error::Twice(name)) if name == "app"));
+    }
+}
