@@ -1,0 +1,162 @@
+//! Every Redis key is spelled here and nowhere else. Protocol: §2 and §6.3 of the protocol notes.
+
+use std::sync::Arc;
+
+use crate::job::{JobId, QueueName, State};
+
+/// The keys of one queue. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Keys {
+    /// `P:Q:`
+    base: Arc<str>,
+    /// Length of `P`.
+    prefix: usize,
+}
+
+macro_rules! fixed {
+    ($($method:ident = $name:literal),* $(,)?) => {
+        $(pub(crate) fn $method(&self) -> String {
+            self.key($name)
+        })*
+    };
+}
+
+impl Keys {
+    pub(crate) fn new(prefix: &str, queue: &QueueName) -> Self {
+        Self { base: format!("{prefix}:{queue}:").into(), prefix: prefix.len() }
+    }
+
+    /// `P:Q:`, what scripts build the other keys from.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// `P:Q`, how a flow names the queue of a parent.
+    pub(crate) fn queue_key(&self) -> &str {
+        &self.base[..self.base.len() - 1]
+    }
+
+    fn queue(&self) -> &str {
+        &self.queue_key()[self.prefix + 1..]
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.base)
+    }
+
+    fixed! {
+        id = "id", meta = "meta", wait = "wait", paused = "paused", active = "active",
+        prioritized = "prioritized", delayed = "delayed", completed = "completed", failed = "failed",
+        waiting_children = "waiting-children", pc = "pc", marker = "marker", stalled = "stalled",
+        stalled_check = "stalled-check", limiter = "limiter", events = "events", repeat = "repeat",
+    }
+
+    pub(crate) fn job(&self, id: &JobId) -> String {
+        self.key(id.as_str())
+    }
+
+    pub(crate) fn lock(&self, id: &JobId) -> String {
+        format!("{}{id}:lock", self.base)
+    }
+
+    pub(crate) fn logs(&self, id: &JobId) -> String {
+        format!("{}{id}:logs", self.base)
+    }
+
+    /// Where the ids of jobs in this state are; `None` for [`State::Unknown`].
+    pub(crate) fn collection(&self, state: State) -> Option<String> {
+        Some(match state {
+            State::Waiting => self.wait(),
+            State::Active => self.active(),
+            State::Delayed => self.delayed(),
+            State::Prioritized => self.prioritized(),
+            State::Completed => self.completed(),
+            State::Failed => self.failed(),
+            State::WaitingChildren => self.waiting_children(),
+            State::Unknown => return None,
+        })
+    }
+
+    /// What BullMQ's `getWorkers` looks for: `P:<base64(Q)>`, and `:w:<name>` when the worker has a name.
+    pub(crate) fn client_name(&self, worker: Option<&str>) -> String {
+        let plain = format!("{}:{}", &self.base[..self.prefix], base64(self.queue().as_bytes()));
+        match worker {
+            // CLIENT SETNAME refuses spaces and control characters
+            Some(worker) => format!("{plain}:w:{}", worker.replace(|c: char| !c.is_ascii_graphic(), "-")),
+            None => plain,
+        }
+    }
+}
+
+/// The `MATCH` pattern that finds the meta key of every queue.
+pub(crate) fn meta_pattern(prefix: &str) -> String {
+    let mut escaped = String::with_capacity(prefix.len());
+    for c in prefix.chars() {
+        if matches!(c, '*' | '?' | '[' | ']' | '^' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    format!("{escaped}:*:meta")
+}
+
+/// The queue a key found by [`meta_pattern`] belongs to; `None` when it is no queue's.
+pub(crate) fn queue_of_meta(prefix: &str, key: &str) -> Option<QueueName> {
+    let name = key.strip_prefix(prefix)?.strip_prefix(':')?.strip_suffix(":meta")?;
+    QueueName::new(name).ok()
+}
+
+/// Standard base64 with padding.
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let bits = group.iter().enumerate().fold(0, |bits, (i, byte)| bits | (usize::from(*byte) << (16 - 8 * i)));
+        for place in 0..4 {
+            let letter = char::from(ALPHABET[(bits >> (18 - 6 * place)) & 63]);
+            text.push(if place <= group.len() { letter } else { '=' });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_bullmqs() {
+        let keys = Keys::new("bull", &QueueName::new("email").unwrap());
+        assert_eq!(keys.base(), "bull:email:");
+        assert_eq!(keys.queue_key(), "bull:email");
+        assert_eq!(keys.wait(), "bull:email:wait");
+        assert_eq!(keys.waiting_children(), "bull:email:waiting-children");
+        assert_eq!(keys.lock(&JobId::stored("7")), "bull:email:7:lock");
+        assert_eq!(keys.collection(State::Unknown), None);
+    }
+
+    #[test]
+    fn worker_names_are_bullmqs() {
+        let keys = Keys::new("bull", &QueueName::new("q").unwrap());
+        assert_eq!(keys.client_name(Some("w1")), "bull:cQ==:w:w1");
+        assert_eq!(keys.client_name(None), "bull:cQ==");
+        assert_eq!(keys.client_name(Some("my host")), "bull:cQ==:w:my-host");
+    }
+
+    #[test]
+    fn base64_pads() {
+        let texts = ["", "f", "fo", "foo", "foob", "fooba", "foobar", "\u{fc}\u{1f426}"];
+        let encoded = ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy", "w7zwn5Cm"];
+        assert_eq!(texts.map(|text| base64(text.as_bytes())), encoded);
+    }
+
+    #[test]
+    fn queues_are_found_again_by_their_meta_key() {
+        assert_eq!(meta_pattern("a*b"), "a\\*b:*:meta");
+        assert_eq!(queue_of_meta("bull", "bull:email:meta").unwrap().as_str(), "email");
+        // an empty segment, a job of that name, another prefix
+        for other in ["bull::meta", "bull:email:job:meta", "other:email:meta", "bull:meta"] {
+            assert_eq!(queue_of_meta("bull", other), None, "{other}");
+        }
+    }
+}

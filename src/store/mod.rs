@@ -1,0 +1,209 @@
+//! How does Redis hold it? The only room that speaks to Redis; no type of its client leaves it.
+//!
+//! A [`Store`] is a cheap handle on the connections of one process. The engine and the command line open one each and
+//! call one method per operation.
+
+#![allow(dead_code, reason = "the rooms to the right are being built")]
+
+mod clock;
+mod connection;
+pub(crate) mod embedded;
+mod error;
+mod keys;
+mod reply;
+mod script;
+mod server;
+#[cfg(test)]
+pub(crate) mod testing;
+
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use tokio::sync::{OnceCell, watch};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::config;
+use crate::job::{QueueName, UnixMillis};
+
+pub(crate) use connection::{Connection, Link, Role, Value};
+pub use error::Error;
+pub(crate) use keys::Keys;
+pub use server::{ServerInfo, ServerKind};
+
+use clock::ServerClock;
+
+/// Cheap to clone; the connections close when the last clone goes.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    redis: config::Redis,
+    instance: Arc<str>,
+    command: Connection,
+    blocking: OnceCell<Connection>,
+    renewal: OnceCell<Connection>,
+    clock: ServerClock,
+    /// Keeps the clock right; ends with the store.
+    task: OnceLock<AbortOnDropHandle<()>>,
+}
+
+impl Store {
+    /// Connects, checks the server and reads its clock.
+    ///
+    /// With `at_start = "wait"` a server that is not there, or not ready, is waited for without end; that is logged
+    /// once. Wrong credentials and an old server are errors at once. `instance` names this process to others.
+    pub async fn open(redis: &config::Redis, instance: &str) -> Result<Self, Error> {
+        let mut waiting = false;
+        loop {
+            let error = match Self::try_open(redis, instance).await {
+                Ok(store) => {
+                    if waiting {
+                        tracing::info!(server = store.inner.command.server(), "redis is there");
+                    }
+                    return Ok(store);
+                }
+                Err(error) => error,
+            };
+            if redis.at_start == config::AtStart::Fail || !error.is_temporary() {
+                return Err(error);
+            }
+            if !waiting {
+                tracing::warn!(%error, "waiting for redis");
+                waiting = true;
+            }
+            tokio::time::sleep(Duration::from_millis(300 + fastrand::u64(..300))).await;
+        }
+    }
+
+    async fn try_open(redis: &config::Redis, instance: &str) -> Result<Self, Error> {
+        let command = Connection::open(redis, Role::Command).await?;
+        let info = ServerInfo::read(&command).await?;
+        info.require()?;
+        if !info.keeps_everything() {
+            let policy = info.eviction.as_deref().unwrap_or_default();
+            tracing::error!(
+                server = command.server(),
+                policy,
+                "redis may delete jobs when its memory is full; set maxmemory-policy noeviction"
+            );
+        }
+        let clock = ServerClock::open(&command).await?;
+        let inner = Arc::new(Inner {
+            redis: redis.clone(),
+            instance: instance.into(),
+            command,
+            blocking: OnceCell::new(),
+            renewal: OnceCell::new(),
+            clock,
+            task: OnceLock::new(),
+        });
+        let task = tokio::spawn(keep_time(Arc::downgrade(&inner), inner.command.link()));
+        let _ = inner.task.set(AbortOnDropHandle::new(task));
+        Ok(Self { inner })
+    }
+
+    /// The server's time.
+    pub fn now(&self) -> UnixMillis {
+        self.inner.clock.now()
+    }
+
+    /// How far this host's wall clock is ahead of the server's, in ms; negative when behind.
+    pub fn skew(&self) -> i64 {
+        self.inner.clock.skew()
+    }
+
+    /// First segment of every key.
+    pub fn prefix(&self) -> &str {
+        &self.inner.redis.prefix
+    }
+
+    /// The name this process was opened with.
+    pub fn instance(&self) -> &str {
+        &self.inner.instance
+    }
+
+    /// Where the server is, for messages.
+    pub fn address(&self) -> &str {
+        self.inner.command.server()
+    }
+
+    pub fn is_connected(&self) -> bool {
+        self.inner.command.is_connected()
+    }
+
+    /// The state of the command connection, which stands for all: they share the server.
+    pub(crate) fn link(&self) -> watch::Receiver<Link> {
+        self.inner.command.link()
+    }
+
+    pub(crate) fn keys(&self, queue: &QueueName) -> Keys {
+        Keys::new(&self.inner.redis.prefix, queue)
+    }
+
+    /// For scripts and short commands.
+    pub(crate) fn command(&self) -> &Connection {
+        &self.inner.command
+    }
+
+    /// For calls that wait in the server; opened at first use.
+    pub(crate) async fn blocking(&self) -> Result<&Connection, Error> {
+        self.inner.blocking.get_or_try_init(|| Connection::open(&self.inner.redis, Role::Blocking)).await
+    }
+
+    /// For lock renewal, so that nothing delays it; opened at first use.
+    pub(crate) async fn renewal(&self) -> Result<&Connection, Error> {
+        self.inner.renewal.get_or_try_init(|| Connection::open(&self.inner.redis, Role::Renewal)).await
+    }
+
+    /// A connection that does nothing but be seen by BullMQ's `getWorkers`, for as long as it is held.
+    pub(crate) async fn announce(&self, queue: &QueueName, worker: Option<&str>) -> Result<Connection, Error> {
+        let name = self.keys(queue).client_name(worker);
+        Connection::open(&self.inner.redis, Role::Named(name)).await
+    }
+
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.inner.command.call("PING", Vec::new()).await.map(drop)
+    }
+
+    /// What the server says about itself now.
+    pub async fn server(&self) -> Result<ServerInfo, Error> {
+        ServerInfo::read(&self.inner.command).await
+    }
+
+    /// Every queue under the prefix, sorted. Reads the whole key space in small steps.
+    pub async fn queue_names(&self) -> Result<Vec<QueueName>, Error> {
+        let prefix = &self.inner.redis.prefix;
+        let pattern = keys::meta_pattern(prefix);
+        let mut names = std::collections::BTreeSet::new();
+        let mut cursor = "0".to_owned();
+        loop {
+            let args = [cursor.as_str(), "MATCH", &pattern, "COUNT", "1000"].map(Value::from).to_vec();
+            let mut parts = reply::array("SCAN", self.inner.command.call("SCAN", args).await?)?.into_iter();
+            cursor = reply::text("SCAN", parts.next().unwrap_or(Value::Null))?;
+            for key in reply::texts("SCAN", parts.next().unwrap_or(Value::Null))? {
+                names.extend(keys::queue_of_meta(prefix, &key));
+            }
+            if cursor == "0" {
+                return Ok(names.into_iter().collect());
+            }
+        }
+    }
+}
+
+/// Compares the clocks each minute, and when a link comes back: it may lead to another server.
+async fn keep_time(store: Weak<Inner>, mut link: watch::Receiver<Link>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(clock::INTERVAL) => {}
+            changed = link.changed() => if changed.is_err() { return },
+        }
+        let Some(inner) = store.upgrade() else { return };
+        if inner.command.is_connected()
+            && let Err(error) = inner.clock.measure(&inner.command).await
+        {
+            tracing::debug!(%error, "cannot read the server's clock");
+        }
+    }
+}

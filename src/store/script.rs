@@ -1,0 +1,121 @@
+//! The Lua scripts: found, expanded, hashed once per process, and called by hash.
+//!
+//! A script is a file in `scripts/`, a fragment one in `scripts/fragments/`; both are named in the lists at the end of
+//! this file. A line `--@include name` is replaced by that fragment the first time and by nothing after that.
+
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use fred::types::{ClusterHash, CustomCommand};
+
+use super::connection::{Connection, Value};
+use super::error::Error;
+
+/// One script as it is sent.
+pub(crate) struct Script {
+    /// Its file, without the ending.
+    pub(crate) name: &'static str,
+    text: String,
+    sha: String,
+}
+
+impl Script {
+    /// Expands the text and hashes it. Panics on an unknown fragment or a ring; a test builds every script.
+    pub(crate) fn new(name: &'static str, source: &str) -> Self {
+        let mut text = String::with_capacity(source.len());
+        expand(source, FRAGMENTS, &mut Includes::default(), &mut text)
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let sha = sha1_smol::Sha1::from(text.as_bytes()).digest().to_string();
+        Self { name, text, sha }
+    }
+}
+
+impl Connection {
+    /// Calls a script with one key. A server that does not know it is sent the text, once.
+    pub(crate) async fn script(&self, script: &'static Script, key: &str, args: Vec<Value>) -> Result<Value, Error> {
+        let mut full = Vec::with_capacity(args.len() + 3);
+        full.push(Value::from_static_str(&script.sha));
+        full.push(Value::from_static_str("1"));
+        full.push(Value::from(key));
+        full.extend(args);
+        let by_hash = CustomCommand::new_static("EVALSHA", ClusterHash::Offset(2), false);
+        let mut answer = self.send(script.name, by_hash, full.clone()).await;
+        if matches!(&answer, Err(Error::Command { message, .. }) if message.starts_with("NOSCRIPT")) {
+            full[0] = Value::from_static_str(&script.text);
+            let by_text = CustomCommand::new_static("EVAL", ClusterHash::Offset(2), false);
+            answer = self.send(script.name, by_text, full).await;
+        }
+        answer.map_err(|error| match error {
+            Error::Command { message, .. } => Error::Script { script: script.name, message },
+            other => other,
+        })
+    }
+}
+
+#[derive(Default)]
+struct Includes {
+    done: Vec<String>,
+    open: Vec<String>,
+}
+
+/// Writes the source without comment lines and indentation, fragments in place of their include lines.
+fn expand(source: &str, fragments: &[(&str, &str)], includes: &mut Includes, into: &mut String) -> Result<(), String> {
+    let mut in_block = false;
+    for line in source.lines() {
+        let line = line.trim();
+        if in_block {
+            in_block = !line.contains("]]");
+        } else if let Some(name) = line.strip_prefix("--@include ") {
+            include(name.trim(), fragments, includes, into)?;
+        } else if line.starts_with("--[[") {
+            in_block = !line.contains("]]");
+        } else if !line.is_empty() && !line.starts_with("--") {
+            writeln!(into, "{line}").expect("writing to a String cannot fail");
+        }
+    }
+    Ok(())
+}
+
+fn include(name: &str, fragments: &[(&str, &str)], includes: &mut Includes, into: &mut String) -> Result<(), String> {
+    if includes.open.iter().any(|open| open == name) {
+        return Err(format!("fragments include each other in a ring: {} → {name}", includes.open.join(" → ")));
+    }
+    if includes.done.iter().any(|done| done == name) {
+        return Ok(());
+    }
+    let (_, text) = fragments
+        .iter()
+        .find(|(known, _)| *known == name)
+        .ok_or_else(|| format!("unknown fragment {name}; list it in store/script.rs"))?;
+    includes.open.push(name.to_owned());
+    expand(text, fragments, includes, into)?;
+    includes.open.pop();
+    includes.done.push(name.to_owned());
+    Ok(())
+}
+
+/// `CONSTANT = "file"`: a script each, built at its first use, and the list of all sources for the tests.
+macro_rules! scripts {
+    ($($constant:ident = $name:literal),* $(,)?) => {
+        $(pub(crate) static $constant: LazyLock<Script> =
+            LazyLock::new(|| Script::new($name, include_str!(concat!("scripts/", $name, ".lua"))));)*
+
+        #[cfg(test)]
+        const SOURCES: &[(&str, &str)] = &[$(($name, include_str!(concat!("scripts/", $name, ".lua")))),*];
+    };
+}
+
+macro_rules! fragments {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("scripts/fragments/", $name, ".lua")))),*]
+    };
+}
+
+scripts! {
+    OVERVIEW = "overview",
+}
+
+const FRAGMENTS: &[(&str, &str)] = fragments![];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! A private redis-server per test, on a unix socket in a fresh directory, gone with its handle.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use super::connection::{Connection, Role, Value};
+use crate::config;
+
+pub(crate) struct Server {
+    process: Child,
+    directory: TempDir,
+    args: Vec<String>,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With more arguments for redis-server.
+    pub(crate) async fn with(args: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let args: Vec<String> = args.iter().map(ToString::to_string).collect();
+        let process = spawn(&directory, &args);
+        let server = Self { process, directory, args };
+        server.answering().await;
+        server
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.directory.path().join("redis.sock")
+    }
+
+    pub(crate) fn config(&self) -> config::Redis {
+        config::Redis {
+            endpoint: config::Endpoint::Unix(self.socket()),
+            at_start: config::AtStart::Fail,
+            ..config::Redis::default()
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.process.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    pub(crate) fn stop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = std::fs::remove_file(self.socket());
+    }
+
+    /// Starts it again after [`Server::stop`]; what is on disk is loaded.
+    pub(crate) async fn again(&mut self) {
+        self.process = spawn(&self.directory, &self.args);
+        self.answering().await;
+    }
+
+    /// A connection of the test's own.
+    pub(crate) async fn connection(&self) -> Connection {
+        Connection::open(&self.config(), Role::Command).await.unwrap()
+    }
+
+    /// One command, its words separated by spaces.
+    pub(crate) async fn run(&self, command: &'static str) -> Value {
+        let mut words = command.split(' ');
+        let name = words.next().unwrap();
+        self.connection().await.call(name, words.map(Value::from).collect()).await.unwrap()
+    }
+
+    async fn answering(&self) {
+        let socket = self.socket();
+        let connect = async {
+            while tokio::net::UnixStream::connect(&socket).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), connect).await.expect("redis-server did not start");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn spawn(directory: &TempDir, args: &[String]) -> Child {
+    Command::new("redis-server")
+        .args(["--port", "0", "--unixsocket", "redis.sock", "--save", "", "--appendonly", "no", "--daemonize", "no"])
+        .args(args)
+        .current_dir(directory.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("redis-server is needed for this test: apt install redis-server")
+}
