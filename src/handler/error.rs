@@ -10,6 +10,48 @@ pub enum Error {
     Twice(String),
     #[error("handler {handler:?} is of kind {kind}, which this build leaves out; build with the cargo feature {kind}")]
     LeftOut { handler: String, kind: &'static str },
+    #[error("handler {handler:?}: {problem}")]
+    Refused { handler: String, problem: Refused },
+}
+
+/// What is wrong with one handler's settings.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    #[error("url must be http:// or https://, a host and a path, {0}")]
+    Url(String),
+    #[error(
+        "placeholder {{{0}}} stands in the host of the url; a job may fill in only path and query, so write the host out"
+    )]
+    Host(String),
+    #[error("header {0:?} is set for every request by oxherd itself; remove it")]
+    OwnHeader(String),
+    #[error("header {0:?} has a name or a value HTTP does not allow; use visible ASCII characters")]
+    Header(String),
+    #[error("the HTTP client cannot be set up: {0}")]
+    Client(String),
+    #[error("argv is empty; name at least the program")]
+    NoProgram,
+    #[error("placeholder {{{0}}} stands in the program's name; a job may fill in only arguments")]
+    Program(String),
+    #[error("{what} {text:?} holds a NUL byte, which no program can be given; remove it")]
+    Nul { what: &'static str, text: String },
+    #[error("environment name {0:?} cannot be used: expected a name that is not empty and holds no '='")]
+    EnvName(String),
+}
+
+/// The text is no template.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    #[error(
+        "unknown placeholder {{{0}}}: expected {{queue}}, {{name}}, {{id}}, {{attempt}} or {{data.PATH}}; write {{{{ for a brace"
+    )]
+    Unknown(String),
+    #[error("a '{{' is never closed; write {{{{ for a brace")]
+    Open,
+    #[error("a '}}' closes nothing; write }}}} for a brace")]
+    Close,
 }
 
 fn list(names: &[String]) -> String {

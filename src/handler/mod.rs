@@ -12,10 +12,18 @@ use crate::job::{Job, Outcome};
 
 mod error;
 pub mod function;
+#[cfg(feature = "http")]
+mod http;
 pub mod log;
 mod registry;
+#[cfg(any(feature = "http", feature = "command"))]
+mod template;
+#[cfg(all(test, any(feature = "http", feature = "command")))]
+mod testing;
+#[cfg(any(feature = "http", feature = "command"))]
+mod wire;
 
-pub use error::Error;
+pub use error::{Error, Refused, TemplateError};
 pub use registry::{Registry, Router};
 
 /// The future a handler returns.

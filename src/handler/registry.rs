@@ -63,8 +63,13 @@ impl Registry {
 }
 
 fn build(name: &str, config: &config::Handler) -> Result<Arc<dyn Handler>, Error> {
+    #[cfg(feature = "http")]
+    let refused = |problem| Error::Refused { handler: name.to_owned(), problem };
     match config {
         config::Handler::Log(config) => Ok(Arc::new(Log::new(config.clone()))),
+        #[cfg(feature = "http")]
+        config::Handler::Http(config) => Ok(Arc::new(super::http::Http::new(config.clone()).map_err(refused)?)),
+        #[cfg(not(feature = "http"))]
         config::Handler::Http(_) => Err(Error::LeftOut { handler: name.to_owned(), kind: "http" }),
         config::Handler::Command(_) => Err(Error::LeftOut { handler: name.to_owned(), kind: "command" }),
     }
