@@ -10,6 +10,8 @@ mod connection;
 pub(crate) mod embedded;
 mod error;
 mod keys;
+mod queue;
+mod record;
 mod reply;
 mod script;
 mod server;
@@ -28,6 +30,8 @@ use crate::job::{QueueName, UnixMillis};
 pub(crate) use connection::{Connection, Link, Role, Value};
 pub use error::Error;
 pub(crate) use keys::Keys;
+pub use queue::{Counts, MAX_PAGE, Overview, Queue, StoredRateLimit};
+pub use record::JobRecord;
 pub use server::{ServerInfo, ServerKind};
 
 use clock::ServerClock;

@@ -112,10 +112,12 @@ macro_rules! fragments {
 }
 
 scripts! {
+    JOB = "job",
+    JOBS = "jobs",
     OVERVIEW = "overview",
 }
 
-const FRAGMENTS: &[(&str, &str)] = fragments![];
+const FRAGMENTS: &[(&str, &str)] = fragments!["state_of"];
 
 #[cfg(test)]
 mod tests;
