@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use fred::clients::Client;
+use fred::clients::{Client, SubscriberClient};
 use fred::interfaces::{ClientLike, EventInterface};
 pub(crate) use fred::types::Value;
 use fred::types::config::{
@@ -469,19 +469,31 @@ fn fred_config(redis: &config::Redis) -> Result<Config, Error> {
 }
 
 fn build(config: &Config, role: &Role) -> Client {
+    let timeout = if *role == Role::Blocking { Duration::ZERO } else { COMMAND_TIMEOUT };
+    // an event is seldom kept for long, and the queues are allocated in full for every connection
+    let (performance, connection, policy) = settings(timeout, 4, matches!(role, Role::Named(_)));
+    Client::new(config.clone(), Some(performance), Some(connection), Some(policy))
+}
+
+/// A client for pub/sub that keeps `capacity` messages for its readers; not connected yet.
+pub(super) fn subscriber(redis: &config::Redis, capacity: usize) -> Result<SubscriberClient, Error> {
+    let (performance, connection, policy) = settings(COMMAND_TIMEOUT, capacity, false);
+    Ok(SubscriberClient::new(fred_config(redis)?, Some(performance), Some(connection), Some(policy)))
+}
+
+fn settings(timeout: Duration, capacity: usize, idle: bool) -> (PerformanceConfig, ConnectionConfig, ReconnectPolicy) {
     let performance = PerformanceConfig {
-        default_command_timeout: if *role == Role::Blocking { Duration::ZERO } else { COMMAND_TIMEOUT },
-        // a queue of events nobody keeps for long, allocated in full for every connection
-        broadcast_channel_capacity: 4,
+        default_command_timeout: timeout,
+        broadcast_channel_capacity: capacity,
         ..PerformanceConfig::default()
     };
     let connection = ConnectionConfig {
         connection_timeout: COMMAND_TIMEOUT,
         internal_command_timeout: COMMAND_TIMEOUT,
         max_command_attempts: 1,
-        // a named connection never has a command in flight, and the check would wake it every two seconds
+        // an idle connection never has a command in flight, and the check would wake it every two seconds
         unresponsive: UnresponsiveConfig {
-            max_timeout: (!matches!(role, Role::Named(_))).then_some(UNRESPONSIVE),
+            max_timeout: (!idle).then_some(UNRESPONSIVE),
             ..UnresponsiveConfig::default()
         },
         tcp: TcpConfig {
@@ -499,11 +511,11 @@ fn build(config: &Config, role: &Role) -> Client {
     };
     let mut policy = ReconnectPolicy::new_exponential(0, PAUSE.0, PAUSE.1, 2);
     policy.set_jitter(PAUSE.2);
-    Client::new(config.clone(), Some(performance), Some(connection), Some(policy))
+    (performance, connection, policy)
 }
 
 /// Why the first connect failed.
-fn connect_error(server: &str, error: &fred::error::Error) -> Error {
+pub(super) fn connect_error(server: &str, error: &fred::error::Error) -> Error {
     let text = error.details();
     match sort(text) {
         (ServerError::Denied, message) => {
@@ -529,3 +541,6 @@ fn io_reason(text: &str) -> String {
         other => other.trim_end_matches('.').to_owned(),
     })
 }
+
+#[cfg(test)]
+mod tests;

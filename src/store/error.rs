@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// A failed call.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Nothing was sent. Try again when Redis is back.
     #[error("cannot reach redis at {server}: {reason}")]

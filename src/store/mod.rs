@@ -15,6 +15,7 @@ mod record;
 mod reply;
 mod script;
 mod server;
+mod subscription;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -33,6 +34,7 @@ pub(crate) use keys::Keys;
 pub use queue::{Counts, MAX_PAGE, Overview, Queue, StoredRateLimit};
 pub use record::JobRecord;
 pub use server::{ServerInfo, ServerKind};
+pub use subscription::{Message, Subscription};
 
 use clock::ServerClock;
 

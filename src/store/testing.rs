@@ -99,3 +99,13 @@ fn spawn(directory: &TempDir, args: &[String]) -> Child {
         .spawn()
         .expect("redis-server is needed for this test: apt install redis-server")
 }
+
+/// Asks again and again until it is so; fails after ten seconds.
+pub(crate) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let asking = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), asking).await.unwrap_or_else(|_| panic!("never {what}"));
+}
