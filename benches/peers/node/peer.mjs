@@ -1,0 +1,88 @@
+// The npm worker with a processor that does nothing; modes and arguments as in ../rust/src/main.rs.
+import { createInterface } from 'node:readline';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Queue, Worker } from 'bullmq';
+
+const [mode, ...words] = process.argv.slice(2);
+const values = {};
+for (let i = 0; i < words.length; i += 2) {
+  values[words[i].slice(2)] = words[i + 1];
+}
+const url = new URL(values.redis);
+const connection = { host: url.hostname, port: Number(url.port), maxRetriesPerRequest: null };
+const options = (concurrency) => ({ connection, concurrency, removeOnComplete: { count: 0 } });
+const microseconds = () => Number(process.hrtime.bigint() / 1000n);
+
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+
+async function drain() {
+  const jobs = Number(values.jobs);
+  let count = 0;
+  let finish;
+  const finished = new Promise((resolve) => (finish = resolve));
+  const worker = new Worker(
+    values.queue,
+    async () => {
+      count += 1;
+      if (count === jobs) {
+        finish();
+      }
+    },
+    { ...options(Number(values.concurrency)), autorun: false },
+  );
+  await worker.waitUntilReady();
+  console.log('ready');
+  await lines.next();
+  const start = microseconds();
+  worker.run();
+  await finished;
+  console.log(JSON.stringify({ jobs, seconds: (microseconds() - start) / 1e6 }));
+}
+
+async function latency() {
+  const jobs = Number(values.jobs);
+  const taken = [];
+  let finish;
+  const finished = new Promise((resolve) => (finish = resolve));
+  const queue = new Queue(values.queue, { connection });
+  const worker = new Worker(
+    values.queue,
+    async (job) => {
+      taken.push(microseconds() - job.data.t);
+      if (taken.length === jobs) {
+        finish();
+      }
+    },
+    options(10),
+  );
+  await Promise.all([queue.waitUntilReady(), worker.waitUntilReady()]);
+  console.log('ready');
+  await lines.next();
+  const start = microseconds();
+  const pad = 'x'.repeat(Number(values.payload));
+  for (let n = 0; n < jobs; n += 1) {
+    const wait = (start + n * Number(values['interval-us']) - microseconds()) / 1000;
+    if (wait >= 1) {
+      await pause(wait);
+    }
+    await queue.add('bench', { t: microseconds(), pad });
+  }
+  await finished;
+  taken.sort((a, b) => a - b);
+  const at = (share) => taken[Math.min(Math.floor(taken.length * share), taken.length - 1)];
+  console.log(JSON.stringify({ jobs, p50: at(0.5), p99: at(0.99) }));
+}
+
+async function idle() {
+  const workers = Array.from(
+    { length: Number(values.queues) },
+    (_, n) => new Worker(`idle${n}`, async () => {}, options(5)),
+  );
+  await Promise.all(workers.map((worker) => worker.waitUntilReady()));
+  console.log('ready');
+  await lines.next();
+}
+
+await { drain, latency, idle }[mode]();
+await lines.next();
+process.exit(0);

@@ -1,0 +1,312 @@
+//! oxherd and its neighbours in interleaved rounds on one private Redis; prints figures and ratios.
+//!
+//!     compare --redis-server PATH --oxherd PATH --peer-rust PATH --peer-node PATH --limit PATH
+//!             [--only drain,latency,idle] [--rounds 3] [--jobs 50000] [--concurrency 100]
+//!             [--payload 200] [--idle-seconds 20]
+//!
+//! Bare rates depend on the machine and on what else it does; the ratios of one round do not. Own CPU
+//! is read from /proc, Redis CPU from INFO, for everybody alike; oxherd's come from `oxherd bench`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use oxherd_rig::arguments::Arguments;
+use oxherd_rig::process::{self, Peer};
+use oxherd_rig::queue;
+use oxherd_rig::redis::{Redis, Server};
+
+const QUEUE: &str = "bench";
+const IDLE_QUEUES: usize = 20;
+const LATENCY_JOBS: usize = 1_000;
+const LATENCY_INTERVAL_US: usize = 5_000;
+
+const OXHERD: &str = "oxherd";
+const RUST: &str = "bullmq-official";
+const NODE: &str = "npm bullmq";
+const LIMIT: &str = "limit";
+
+struct Column {
+    name: &'static str,
+    decimals: usize,
+}
+
+/// What oxherd's figure in a column has to be: as a ratio to a peer's, or by itself.
+struct Target {
+    column: usize,
+    of: Option<&'static str>,
+    bound: Bound,
+}
+
+#[derive(Clone, Copy)]
+enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+struct Rig {
+    server: Server,
+    oxherd: String,
+    peers: BTreeMap<&'static str, String>,
+    rounds: usize,
+    jobs: usize,
+    concurrency: usize,
+    payload: usize,
+    idle: Duration,
+    directory: PathBuf,
+}
+
+fn main() {
+    let arguments = Arguments::read();
+    let only = arguments.text("only", "drain,latency,idle");
+    let peer = |key: &'static str| arguments.text(key, key);
+    let rig = Rig {
+        server: Server::start(Path::new(&arguments.text("redis-server", "redis-server"))),
+        oxherd: peer("oxherd"),
+        peers: BTreeMap::from([(RUST, peer("peer-rust")), (NODE, peer("peer-node")), (LIMIT, peer("limit"))]),
+        rounds: arguments.number("rounds", 3),
+        jobs: arguments.number("jobs", 50_000),
+        concurrency: arguments.number("concurrency", 100),
+        payload: arguments.number("payload", 200),
+        idle: Duration::from_secs(arguments.number("idle-seconds", 20)),
+        directory: std::env::temp_dir().join(format!("oxherd-compare-{}", std::process::id())),
+    };
+    std::fs::create_dir_all(&rig.directory).expect("a place for temporary files");
+    let wanted = |part: &str| only.split(',').any(|word| word == part);
+    if wanted("drain") {
+        rig.drain();
+    }
+    if wanted("latency") {
+        rig.latency();
+    }
+    if wanted("idle") {
+        rig.idle();
+    }
+    let _ = std::fs::remove_dir_all(&rig.directory);
+}
+
+impl Rig {
+    fn redis(&self) -> Redis {
+        Redis::connect(&self.server.url).expect("the private redis-server is there")
+    }
+
+    /// A peer with its mode and arguments; the Node one is a script.
+    fn start(&self, name: &str, mode: &str, arguments: &[(&str, String)]) -> Peer {
+        let program = self.peers[name].clone();
+        let mut command = if name == NODE { vec!["node".to_owned(), program] } else { vec![program] };
+        if name != LIMIT {
+            command.push(mode.to_owned());
+        }
+        command.extend(["--redis".to_owned(), self.server.url.clone()]);
+        for (key, value) in arguments {
+            command.extend([format!("--{key}"), value.clone()]);
+        }
+        Peer::start(&command)
+    }
+
+    /// One run of `oxherd bench`; its JSON.
+    fn oxherd_bench(&self, more: &[&str]) -> String {
+        self.redis().call(&["FLUSHALL"]);
+        let output = Command::new(&self.oxherd)
+            .args(["bench", "--redis", &self.server.url, "--queue", QUEUE, "--json"])
+            .args(["--payload", &self.payload.to_string(), "--concurrency", &self.concurrency.to_string()])
+            .args(more)
+            .output()
+            .unwrap_or_else(|error| panic!("{} does not start: {error}", self.oxherd));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "oxherd bench failed: {text}{}", String::from_utf8_lossy(&output.stderr));
+        text
+    }
+
+    /// Many jobs that do nothing, completed ones removed.
+    fn drain(&self) {
+        let columns = [
+            Column { name: "jobs/s", decimals: 0 },
+            Column { name: "own CPU us/job", decimals: 1 },
+            Column { name: "Redis CPU us/job", decimals: 1 },
+            Column { name: "RSS MiB", decimals: 1 },
+        ];
+        let targets = [
+            Target { column: 0, of: Some(RUST), bound: Bound::AtLeast(1.5) },
+            Target { column: 0, of: Some(NODE), bound: Bound::AtLeast(2.0) },
+            Target { column: 0, of: Some(LIMIT), bound: Bound::AtLeast(0.6) },
+            Target { column: 1, of: Some(RUST), bound: Bound::AtMost(0.6) },
+            Target { column: 2, of: Some(RUST), bound: Bound::AtMost(0.6) },
+        ];
+        let title = format!("drain: {} no-op jobs, completed removed, {} slots", self.jobs, self.concurrency);
+        self.table(&title, &columns, &targets, &[OXHERD, RUST, NODE, LIMIT], |name| {
+            if name == OXHERD { self.drain_oxherd() } else { self.drain_peer(name) }
+        });
+    }
+
+    fn drain_oxherd(&self) -> Vec<f64> {
+        let json = self.oxherd_bench(&["--jobs", &self.jobs.to_string()]);
+        let field = |key| process::number(&json, key).unwrap_or(f64::NAN);
+        vec![field("jobsPerSecond"), field("cpuUsPerJob"), field("redisCpuUsPerJob"), field("rssBytes") / 1_048_576.0]
+    }
+
+    fn drain_peer(&self, name: &str) -> Vec<f64> {
+        let mut redis = self.redis();
+        queue::fill(&mut redis, QUEUE, self.jobs, self.payload);
+        let mut arguments = vec![("queue", QUEUE.to_owned()), ("jobs", self.jobs.to_string())];
+        if name != LIMIT {
+            arguments.push(("concurrency", self.concurrency.to_string()));
+        }
+        let mut peer = self.start(name, "drain", &arguments);
+        let (own, server) = (process::cpu(peer.pid()), redis.usage());
+        peer.go();
+        let line = peer.line();
+        let (own, server) = (process::cpu(peer.pid()) - own, redis.usage().cpu - server.cpu);
+        let memory = process::memory(peer.pid());
+        let seconds = process::number(&line, "seconds").unwrap_or_else(|| panic!("{name} printed {line:?}"));
+        let jobs = self.jobs as f64;
+        vec![jobs / seconds, own / jobs * 1e6, server / jobs * 1e6, memory]
+    }
+
+    /// A lone job every few milliseconds, from before its add to inside its handler, producer and worker
+    /// in one process.
+    fn latency(&self) {
+        let columns = [Column { name: "p50 us", decimals: 0 }, Column { name: "p99 us", decimals: 0 }];
+        let targets = [Target { column: 0, of: Some(RUST), bound: Bound::AtMost(0.8) }];
+        let title = format!("pick-up of a lone job, one every {LATENCY_INTERVAL_US} us");
+        self.table(&title, &columns, &targets, &[OXHERD, RUST, NODE], |name| {
+            let line = if name == OXHERD {
+                self.oxherd_bench(&["--mode", "latency", "--jobs", &LATENCY_JOBS.to_string()])
+            } else {
+                self.redis().call(&["FLUSHALL"]);
+                let mut peer = self.start(
+                    name,
+                    "latency",
+                    &[
+                        ("queue", QUEUE.to_owned()),
+                        ("jobs", LATENCY_JOBS.to_string()),
+                        ("interval-us", LATENCY_INTERVAL_US.to_string()),
+                        ("payload", self.payload.to_string()),
+                    ],
+                );
+                peer.go();
+                peer.line()
+            };
+            ["p50", "p99"].iter().map(|key| process::number(&line, key).unwrap_or(f64::NAN)).collect()
+        });
+    }
+
+    /// Many queues and nothing to do.
+    fn idle(&self) {
+        let columns = [
+            Column { name: "own CPU ms/s", decimals: 2 },
+            Column { name: "RSS MiB", decimals: 1 },
+            Column { name: "connections", decimals: 0 },
+            Column { name: "Redis commands/s", decimals: 1 },
+        ];
+        let targets = [
+            Target { column: 0, of: None, bound: Bound::AtMost(0.3) },
+            Target { column: 1, of: None, bound: Bound::AtMost(12.0) },
+        ];
+        let title = format!("at rest: {IDLE_QUEUES} idle queues for {} s", self.idle.as_secs());
+        self.table(&title, &columns, &targets, &[OXHERD, RUST, NODE], |name| {
+            let mut redis = self.redis();
+            redis.call(&["FLUSHALL"]);
+            if name == OXHERD {
+                return self.idle_oxherd(&mut redis);
+            }
+            let mut peer = self.start(name, "idle", &[("queues", IDLE_QUEUES.to_string())]);
+            peer.go();
+            self.rest(&mut redis, peer.pid())
+        });
+    }
+
+    /// The daemon itself, with a handler that does nothing.
+    fn idle_oxherd(&self, redis: &mut Redis) -> Vec<f64> {
+        let file = self.directory.join("idle.toml");
+        let mut text =
+            format!("[redis]\nurl = \"{}\"\n\n[log]\nlevel = \"warn\"\n\n[handlers.nothing.log]\n", self.server.url);
+        for n in 0..IDLE_QUEUES {
+            text += &format!("\n[queues.idle{n}]\nhandler = \"nothing\"\n");
+        }
+        std::fs::write(&file, text).expect("the directory for temporary files takes a file");
+        let mut child = Command::new(&self.oxherd)
+            .arg("run")
+            .arg("-c")
+            .arg(&file)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{} does not start: {error}", self.oxherd));
+        let values = self.rest(redis, child.id());
+        assert!(child.try_wait().expect("our own child").is_none(), "oxherd run ended by itself");
+        let _ = child.kill();
+        let _ = child.wait();
+        values
+    }
+
+    /// What a process uses that has been left alone.
+    fn rest(&self, redis: &mut Redis, pid: u32) -> Vec<f64> {
+        std::thread::sleep(Duration::from_secs(3)); // start-up is over by then
+        let (own, server) = (process::cpu(pid), redis.usage());
+        std::thread::sleep(self.idle);
+        let seconds = self.idle.as_secs_f64();
+        let (own, now) = (process::cpu(pid) - own, redis.usage());
+        vec![
+            own / seconds * 1e3,
+            process::memory(pid),
+            now.clients - 1.0,
+            (now.commands - server.commands - 1.0) / seconds,
+        ]
+    }
+
+    /// Runs every peer once a round, each round starting with the next one, and prints medians and ratios.
+    fn table(
+        &self,
+        title: &str,
+        columns: &[Column],
+        targets: &[Target],
+        names: &[&'static str],
+        mut run: impl FnMut(&'static str) -> Vec<f64>,
+    ) {
+        let mut rounds: Vec<BTreeMap<&str, Vec<f64>>> = Vec::new();
+        for round in 0..self.rounds {
+            let mut values = BTreeMap::new();
+            for turn in 0..names.len() {
+                let name = names[(round + turn) % names.len()];
+                eprint!("\r\x1b[K{title}: round {} of {}, {name}", round + 1, self.rounds);
+                values.insert(name, run(name));
+            }
+            rounds.push(values);
+        }
+        eprint!("\r\x1b[K");
+        println!("\n{title} (medians of {} rounds)", self.rounds);
+        print!("{:<18}", "");
+        columns.iter().for_each(|column| print!("{:>18}", column.name));
+        println!();
+        for name in names {
+            print!("{name:<18}");
+            for (at, column) in columns.iter().enumerate() {
+                let value = median(rounds.iter().map(|round| round[name][at]).collect());
+                print!("{value:>18.*}", column.decimals);
+            }
+            println!();
+        }
+        for target in targets {
+            let figure = |round: &BTreeMap<&str, Vec<f64>>, name| round[name][target.column];
+            let value = median(
+                rounds
+                    .iter()
+                    .map(|round| figure(round, OXHERD) / target.of.map_or(1.0, |peer| figure(round, peer)))
+                    .collect(),
+            );
+            let (word, bound, holds) = match target.bound {
+                Bound::AtLeast(bound) => ("at least", bound, value >= bound),
+                Bound::AtMost(bound) => ("at most", bound, value <= bound),
+            };
+            let verdict = if holds { "holds" } else { "falls short" };
+            let of = target.of.map_or_else(String::new, |peer| format!(" of {peer}"));
+            println!("  {}: {value:.2}{of}, to be {word} {bound} ({verdict})", columns[target.column].name);
+        }
+    }
+}
+
+/// NaN, of which a peer that could not be asked is made, comes last.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
