@@ -36,6 +36,11 @@ impl Keys {
         &self.base[..self.base.len() - 1]
     }
 
+    /// The `MATCH` pattern that finds every key of the queue.
+    pub(crate) fn pattern(&self) -> String {
+        format!("{}*", escaped(&self.base))
+    }
+
     fn queue(&self) -> &str {
         &self.queue_key()[self.prefix + 1..]
     }
@@ -90,14 +95,19 @@ impl Keys {
 
 /// The `MATCH` pattern that finds the meta key of every queue.
 pub(crate) fn meta_pattern(prefix: &str) -> String {
-    let mut escaped = String::with_capacity(prefix.len());
-    for c in prefix.chars() {
+    format!("{}:*:meta", escaped(prefix))
+}
+
+/// Text in which a `MATCH` pattern sees nothing special.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
         if matches!(c, '*' | '?' | '[' | ']' | '^' | '\\') {
             escaped.push('\\');
         }
         escaped.push(c);
     }
-    format!("{escaped}:*:meta")
+    escaped
 }
 
 /// The queue a key found by [`meta_pattern`] belongs to; `None` when it is no queue's.

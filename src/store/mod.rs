@@ -33,7 +33,7 @@ pub use error::Error;
 pub(crate) use keys::Keys;
 pub use queue::{Counts, MAX_PAGE, Overview, Queue, StoredRateLimit};
 pub use record::JobRecord;
-pub use server::{ServerInfo, ServerKind};
+pub use server::{ServerInfo, ServerKind, ServerUsage};
 pub use subscription::{Message, Subscription};
 
 use clock::ServerClock;
@@ -178,23 +178,32 @@ impl Store {
         ServerInfo::read(&self.inner.command).await
     }
 
+    /// What the server has used up so far; two readings make a figure.
+    pub async fn usage(&self) -> Result<ServerUsage, Error> {
+        ServerUsage::read(&self.inner.command).await
+    }
+
     /// Every queue under the prefix, sorted. Reads the whole key space in small steps.
     pub async fn queue_names(&self) -> Result<Vec<QueueName>, Error> {
         let prefix = &self.inner.redis.prefix;
         let pattern = keys::meta_pattern(prefix);
         let mut names = std::collections::BTreeSet::new();
-        let mut cursor = "0".to_owned();
-        loop {
-            let args = [cursor.as_str(), "MATCH", &pattern, "COUNT", "1000"].map(Value::from).to_vec();
-            let mut parts = reply::array("SCAN", self.inner.command.call("SCAN", args).await?)?.into_iter();
-            cursor = reply::text("SCAN", parts.next().unwrap_or(Value::Null))?;
-            for key in reply::texts("SCAN", parts.next().unwrap_or(Value::Null))? {
-                names.extend(keys::queue_of_meta(prefix, &key));
-            }
-            if cursor == "0" {
-                return Ok(names.into_iter().collect());
-            }
+        let mut cursor = Some("0".to_owned());
+        while let Some(from) = cursor {
+            let keys;
+            (cursor, keys) = self.scan(&from, &pattern).await?;
+            names.extend(keys.iter().filter_map(|key| keys::queue_of_meta(prefix, key)));
         }
+        Ok(names.into_iter().collect())
+    }
+
+    /// One step through the key space: where to go on, `None` at the end, and the keys met.
+    async fn scan(&self, cursor: &str, pattern: &str) -> Result<(Option<String>, Vec<String>), Error> {
+        let args = [cursor, "MATCH", pattern, "COUNT", "1000"].map(Value::from).to_vec();
+        let mut parts = reply::array("SCAN", self.inner.command.call("SCAN", args).await?)?.into_iter();
+        let mut part = || parts.next().unwrap_or(Value::Null);
+        let next = reply::text("SCAN", part())?;
+        Ok(((next != "0").then_some(next), reply::texts("SCAN", part())?))
     }
 }
 

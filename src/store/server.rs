@@ -1,5 +1,7 @@
 //! What is known about the server: kind, version, eviction, replicas.
 
+use std::time::Duration;
+
 use super::connection::Connection;
 use super::error::Error;
 use super::reply;
@@ -30,6 +32,40 @@ pub struct ServerInfo {
     pub uptime: u64,
 }
 
+/// What the server has used up since it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerUsage {
+    /// User and system time of its process.
+    pub cpu: Duration,
+    /// Commands processed, those inside scripts included.
+    pub commands: u64,
+}
+
+impl ServerUsage {
+    pub(super) async fn read(connection: &Connection) -> Result<Self, Error> {
+        let text = reply::text("INFO", connection.call("INFO", vec!["all".into()]).await?)?;
+        Self::parse(&text).ok_or_else(|| Error::Reply {
+            what: "INFO",
+            expected: "used_cpu_user, used_cpu_sys and total_commands_processed",
+            got: format!("{} lines without them", text.lines().count()),
+        })
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let seconds =
+            |name| field(text, name)?.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        Some(Self {
+            cpu: seconds("used_cpu_user")? + seconds("used_cpu_sys")?,
+            commands: field(text, "total_commands_processed")?.parse().ok()?,
+        })
+    }
+}
+
+/// One line of `INFO`, its name and colon taken off.
+fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+}
+
 impl ServerInfo {
     pub(crate) async fn read(connection: &Connection) -> Result<Self, Error> {
         let text = reply::text("INFO", connection.call("INFO", Vec::new()).await?)?;
@@ -37,11 +73,7 @@ impl ServerInfo {
     }
 
     fn parse(text: &str) -> Self {
-        let field = |name: &str| {
-            text.lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-                .map(|value| value.trim().to_owned())
-        };
+        let field = |name: &str| field(text, name).map(str::to_owned);
         let redis_version = field("redis_version").unwrap_or_default();
         let (kind, version) = if let Some(version) = field("valkey_version") {
             (ServerKind::Valkey, version)
@@ -115,5 +147,13 @@ mod tests {
     fn eviction_is_unknown_rather_than_wrong() {
         assert!(ServerInfo::parse("redis_version:7.0.0\r\n").keeps_everything());
         assert!(!ServerInfo::parse("maxmemory_policy:allkeys-lru\r\n").keeps_everything());
+    }
+
+    #[test]
+    fn usage_is_read_or_missed() {
+        let text = "used_cpu_sys:1.250000\r\nused_cpu_user:0.500000\r\ntotal_commands_processed:42\r\n";
+        let expected = ServerUsage { cpu: Duration::from_millis(1750), commands: 42 };
+        assert_eq!(ServerUsage::parse(text), Some(expected));
+        assert_eq!(ServerUsage::parse("used_cpu_sys:1\r\n"), None);
     }
 }

@@ -114,3 +114,15 @@ async fn queues_are_listed_by_their_meta_key() {
     let names = queue.store.queue_names().await.unwrap();
     assert_eq!(names.iter().map(QueueName::as_str).collect::<Vec<_>>(), ["a", "b"]);
 }
+
+#[tokio::test]
+async fn an_erased_queue_leaves_no_key_and_its_neighbours_stay() {
+    let server = Server::start().await;
+    let queue = queue(&server).await;
+    server.run("RPUSH bull:q:wait 1").await;
+    server.run("HSET bull:q:1 name a").await;
+    server.run("HSET bull:qq:meta version x").await;
+    queue.erase().await.unwrap();
+    let left = server.connection().await.call("KEYS", vec!["*".into()]).await.unwrap();
+    assert_eq!(reply::texts("KEYS", left).unwrap(), ["bull:qq:meta"]);
+}
