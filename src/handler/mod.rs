@@ -10,6 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::job::{Job, Outcome};
 
+#[cfg(all(unix, feature = "command"))]
+mod child;
+#[cfg(all(unix, feature = "command"))]
+mod command;
 mod error;
 pub mod function;
 #[cfg(feature = "http")]

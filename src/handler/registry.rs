@@ -63,7 +63,7 @@ impl Registry {
 }
 
 fn build(name: &str, config: &config::Handler) -> Result<Arc<dyn Handler>, Error> {
-    #[cfg(feature = "http")]
+    #[cfg(any(feature = "http", feature = "command"))]
     let refused = |problem| Error::Refused { handler: name.to_owned(), problem };
     match config {
         config::Handler::Log(config) => Ok(Arc::new(Log::new(config.clone()))),
@@ -71,6 +71,11 @@ fn build(name: &str, config: &config::Handler) -> Result<Arc<dyn Handler>, Error
         config::Handler::Http(config) => Ok(Arc::new(super::http::Http::new(config.clone()).map_err(refused)?)),
         #[cfg(not(feature = "http"))]
         config::Handler::Http(_) => Err(Error::LeftOut { handler: name.to_owned(), kind: "http" }),
+        #[cfg(all(unix, feature = "command"))]
+        config::Handler::Command(config) => {
+            Ok(Arc::new(super::command::Command::new(config.clone()).map_err(refused)?))
+        }
+        #[cfg(not(all(unix, feature = "command")))]
         config::Handler::Command(_) => Err(Error::LeftOut { handler: name.to_owned(), kind: "command" }),
     }
 }

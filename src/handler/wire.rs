@@ -1,8 +1,6 @@
 //! The one request and answer format the http and command handlers share: the envelope, the
 //! idempotency key, return values, failure texts.
 
-use std::borrow::Cow;
-
 use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -87,23 +85,37 @@ pub(crate) fn value(output: Vec<u8>) -> Box<RawValue> {
     }
 }
 
-/// Foreign bytes made fit for a reason or a log line: one line, no control characters, at most
-/// `limit` characters.
+/// Foreign bytes made fit for a reason or a log line: one line, control characters escaped, at
+/// most `limit` characters.
 pub(crate) fn snippet(bytes: &[u8], limit: usize) -> String {
     // no character is longer than four bytes, so the rest cannot show
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(limit * 4 + 4)]);
-    let tame = text.replace(char::is_control, " ");
-    let tame = tame.trim();
+    let tame = tame(&bytes[..bytes.len().min(limit * 4 + 4)]);
     match tame.char_indices().nth(limit) {
         Some((end, _)) => format!("{}…", &tame[..end]),
-        None => tame.to_owned(),
+        None => tame,
     }
 }
 
-/// A reason as foreign bytes give it, else ours.
-pub(crate) fn reason_or<'a>(bytes: &[u8], limit: usize, otherwise: &'a str) -> Cow<'a, str> {
-    let text = snippet(bytes, limit);
-    if text.is_empty() { Cow::Borrowed(otherwise) } else { Cow::Owned(text) }
+/// As [`snippet`], but the end stays where there is more than `limit`.
+#[cfg(feature = "command")]
+pub(crate) fn tail(bytes: &[u8], limit: usize) -> String {
+    let tame = tame(bytes);
+    match tame.char_indices().rev().nth(limit) {
+        Some((before, c)) => format!("…{}", &tame[before + c.len_utf8()..]),
+        None => tame,
+    }
+}
+
+fn tame(bytes: &[u8]) -> String {
+    let mut line = String::new();
+    for c in String::from_utf8_lossy(bytes).trim().chars() {
+        match c {
+            '\n' | '\r' | '\t' => line.push(' '),
+            c if c.is_control() => line.extend(c.escape_default()),
+            c => line.push(c),
+        }
+    }
+    line
 }
 
 #[cfg(test)]
@@ -166,10 +178,17 @@ mod tests {
     }
 
     #[test]
-    fn snippets_are_short_and_tame() {
-        assert_eq!(snippet(b" a\r\nb\x1b[0m\xff\0 ", 50), "a  b [0m\u{fffd}");
+    fn f86_snippets_are_short_and_tame() {
+        assert_eq!(snippet(b" a\r\nb\x1b[0m\xff\0 ", 50), "a  b\\u{1b}[0m\u{fffd}\\u{0}");
         assert_eq!(snippet("äöü".as_bytes(), 2), "äö…");
         assert_eq!(snippet(&vec![b'x'; 1 << 20], 10), "xxxxxxxxxx…");
-        assert_eq!(reason_or(b"\n", 10, "nothing said"), "nothing said");
+        assert_eq!(snippet(b" \n", 10), "");
+    }
+
+    #[cfg(feature = "command")]
+    #[test]
+    fn tails_keep_the_end() {
+        assert_eq!(tail("äöü".as_bytes(), 2), "…öü");
+        assert_eq!(tail(b"a\nb\n", 3), "a b");
     }
 }

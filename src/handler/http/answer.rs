@@ -60,10 +60,10 @@ impl Reply {
             Some(name) => format!("HTTP {} {name}", self.status.as_u16()),
             None => format!("HTTP {}", self.status.as_u16()),
         };
-        let otherwise = if self.status.is_redirection() { "redirects are not followed" } else { "" };
-        match wire::reason_or(&body.unwrap_or_default(), REASON, otherwise) {
-            text if text.is_empty() => status,
-            text => format!("{status}: {text}"),
+        match wire::snippet(&body.unwrap_or_default(), REASON) {
+            text if !text.is_empty() => format!("{status}: {text}"),
+            _ if self.status.is_redirection() => format!("{status}: redirects are not followed"),
+            _ => status,
         }
     }
 }
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn reasons_name_status_and_cause() {
         let reason = |status, body: &[u8]| reply(status, &[], &config()).reason(Some(body.to_vec()));
-        assert_eq!(reason(500, b"no\x1b[1m disk\r\n"), "HTTP 500 Internal Server Error: no [1m disk");
+        assert_eq!(reason(500, b"no\x1b[1m disk\r\n"), "HTTP 500 Internal Server Error: no\\u{1b}[1m disk");
         assert_eq!(reason(302, b""), "HTTP 302 Found: redirects are not followed");
         assert_eq!(reason(599, b""), "HTTP 599");
         assert!(reason(400, &[b'x'; 5000]).chars().count() < 350);

@@ -1,0 +1,336 @@
+//! A job as a run of a program: no shell, the envelope on stdin, the answer on stdout,
+//! descriptor 3 and the exit code (`docs/handlers.md`).
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::pin::pin;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::FusedFuture;
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use tokio::io::AsyncWriteExt;
+use tokio::net::unix::pipe;
+use tokio::process::{ChildStdin, Command as Program};
+
+use super::child::Child;
+use super::error::Refused;
+use super::template::{Field, Part, Template};
+use super::{Handler, JobContext, Running, wire};
+use crate::config::CommandHandler;
+use crate::config::handler::Answer;
+use crate::job::{Failure, Job, Outcome};
+
+mod channel;
+mod output;
+
+use channel::{Channel, Stated};
+use output::{Kept, Lines, drain};
+
+/// Bytes kept of one line of stderr, and characters of it that go into the job's log.
+const LOG_LINE: usize = 4096;
+/// The end of stderr, for the reason of a failure.
+const STDERR_TAIL: usize = 8 * 1024;
+/// Characters of it that go into the reason itself.
+const REASON: usize = 500;
+/// Once the program has ended and its group is killed, how long its pipes are still read: a
+/// process that left the group may hold them open for ever.
+const LINGER: Duration = Duration::from_secs(1);
+/// Names of our own environment that every program gets.
+const INHERITED: [&str; 3] = ["PATH", "HOME", "LANG"];
+
+/// `[handlers.NAME.command]`
+pub struct Command {
+    run: Arc<Run>,
+}
+
+struct Run {
+    config: CommandHandler,
+    program: String,
+    arguments: Vec<Argument>,
+    /// What of the environment does not depend on the job.
+    environment: Vec<(OsString, OsString)>,
+}
+
+struct Argument {
+    template: Template,
+    /// It starts with a placeholder and no `--` stands before it: a leading dash would make
+    /// an option of what is meant to be a value.
+    guarded: bool,
+}
+
+impl Command {
+    /// Checks the settings. Whether the program exists is found out when it is run.
+    pub fn new(config: CommandHandler) -> Result<Self, Refused> {
+        let mut templates = config.argv.iter().map(|text| {
+            refuse_nul("argument", text)?;
+            Ok::<_, Refused>(Template::parse(text)?)
+        });
+        let program = match templates.next().ok_or(Refused::NoProgram)??.parts.as_slice() {
+            [] => return Err(Refused::NoProgram),
+            [Part::Text(program)] => program.clone(),
+            parts => {
+                let field = parts.iter().find_map(|part| if let Part::Field(f) = part { Some(f) } else { None });
+                return Err(Refused::Program(field.map(Field::to_string).unwrap_or_default()));
+            }
+        };
+        let mut arguments = Vec::new();
+        let mut options_ended = false;
+        for template in templates {
+            let template = template?;
+            options_ended |= template.parts == [Part::Text("--".to_owned())];
+            let guarded = !options_ended && matches!(template.parts.first(), Some(Part::Field(_)));
+            arguments.push(Argument { template, guarded });
+        }
+        let mut environment = Vec::new();
+        for name in INHERITED.into_iter().chain(config.env_allow.iter().map(String::as_str)) {
+            check_name(name)?;
+            environment.extend(std::env::var_os(name).map(|value| (name.into(), value)));
+        }
+        for (name, value) in &config.env {
+            check_name(name)?;
+            refuse_nul("environment value", value)?;
+            environment.push((name.into(), value.into()));
+        }
+        Ok(Self { run: Arc::new(Run { config, program, arguments, environment }) })
+    }
+}
+
+fn check_name(name: &str) -> Result<(), Refused> {
+    refuse_nul("environment name", name)?;
+    if name.is_empty() || name.contains('=') { Err(Refused::EnvName(name.to_owned())) } else { Ok(()) }
+}
+
+fn refuse_nul(what: &'static str, text: &str) -> Result<(), Refused> {
+    if text.contains('\0') { Err(Refused::Nul { what, text: text.to_owned() }) } else { Ok(()) }
+}
+
+impl Handler for Command {
+    fn run(&self, job: Arc<Job>, ctx: JobContext) -> Running {
+        let run = Arc::clone(&self.run);
+        Box::pin(async move {
+            match run.prepare(&job, &ctx) {
+                Ok(program) => run.exchange(program, &wire::envelope(&job, &ctx), &ctx).await,
+                Err(reason) => Outcome::fail(reason),
+            }
+        })
+    }
+}
+
+impl Run {
+    /// The program with all it is given. The error is the reason the job fails for good.
+    fn prepare(&self, job: &Job, ctx: &JobContext) -> Result<Program, String> {
+        let mut program = Program::new(&self.program);
+        for (at, argument) in self.arguments.iter().enumerate() {
+            let at = at + 1;
+            let mut text = String::new();
+            for part in &argument.template.parts {
+                match part {
+                    Part::Text(literal) => text.push_str(literal),
+                    Part::Field(field) => {
+                        let value = field.value(job).map_err(|why| format!("{why}, and argument {at} needs it"))?;
+                        text.push_str(&value);
+                    }
+                }
+            }
+            if text.contains('\0') {
+                return Err(format!("argument {at} would hold a NUL byte, which no program can be given"));
+            }
+            if argument.guarded && text.starts_with('-') {
+                return Err(format!(
+                    "argument {at} would start with '-', and the program may take it for an option; \
+                     put \"--\" before it in argv if the program understands that"
+                ));
+            }
+            program.arg(text);
+        }
+        program.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
+        for (name, value) in [
+            ("OXHERD_QUEUE", job.queue.as_str()),
+            ("OXHERD_JOB_ID", job.id.as_str()),
+            ("OXHERD_JOB_NAME", &job.name),
+            ("OXHERD_ATTEMPT", &job.attempt().to_string()),
+            ("OXHERD_MAX_ATTEMPTS", &ctx.max_attempts().to_string()),
+            ("OXHERD_IDEMPOTENCY_KEY", &wire::idempotency_key(job, ctx)),
+            ("OXHERD_DEADLINE_MS", &ctx.deadline_ms().to_string()),
+        ] {
+            if value.contains('\0') {
+                return Err(format!("{name} would hold a NUL byte, which no program can be given"));
+            }
+            program.env(name, value);
+        }
+        if let Some(directory) = &self.config.directory {
+            program.current_dir(directory);
+        }
+        program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Ok(program)
+    }
+
+    async fn exchange(&self, program: Program, envelope: &[u8], ctx: &JobContext) -> Outcome {
+        let (mut child, lines) = match start(program) {
+            Ok(started) => started,
+            Err(error) => return self.not_started(&error),
+        };
+        let (stdin, stdout, stderr) = child.streams();
+        let mut printed = Kept::both_ends(self.config.max_output);
+        let mut complaints = Kept::end(STDERR_TAIL);
+        let mut channel = Channel::default();
+
+        let ended = {
+            let streams = async {
+                let mut stderr_lines = Lines::new(LOG_LINE);
+                let mut channel_lines = Lines::new(self.config.max_output);
+                tokio::join!(
+                    feed(stdin, envelope),
+                    drain(stdout, |bytes| printed.push(bytes)),
+                    async {
+                        drain(stderr, |bytes| {
+                            complaints.push(bytes);
+                            stderr_lines.push(bytes, |line, cut| log(ctx, line, cut));
+                        })
+                        .await;
+                        stderr_lines.finish(|line, cut| log(ctx, line, cut));
+                    },
+                    async {
+                        drain(Some(lines), |bytes| {
+                            channel_lines.push(bytes, |line, cut| channel.line(line, cut, ctx));
+                        })
+                        .await;
+                        channel_lines.finish(|line, cut| channel.line(line, cut, ctx));
+                    },
+                );
+            };
+            let mut streams = pin!(streams.fuse());
+            let ended = {
+                let mut ending = pin!(async {
+                    tokio::select! {
+                        // a program that has just ended counts as ended
+                        biased;
+                        status = child.wait() => Ok(status),
+                        reason = ctx.cancelled() => {
+                            child.stop(self.config.kill_after).await;
+                            Err(reason)
+                        }
+                    }
+                });
+                loop {
+                    tokio::select! {
+                        ended = &mut ending => break ended,
+                        () = &mut streams => {}
+                    }
+                }
+            };
+            child.sweep().await;
+            if !streams.is_terminated() {
+                let _ = tokio::time::timeout(LINGER, streams).await;
+            }
+            ended
+        };
+
+        match ended {
+            Err(reason) => ctx.stopped(reason),
+            Ok(Err(error)) => Outcome::retry(format!("lost sight of {}: {error}", self.program)),
+            Ok(Ok(status)) => {
+                let complaints = complaints.into_bytes();
+                match channel.stated {
+                    Some(stated) => stated_outcome(stated, printed, &complaints),
+                    None => self.outcome(status, printed, &complaints),
+                }
+            }
+        }
+    }
+
+    /// The exit code table.
+    fn outcome(&self, status: ExitStatus, printed: Kept, complaints: &[u8]) -> Outcome {
+        let Some(code) = status.code() else {
+            let number = status.signal().unwrap_or_default();
+            let name = Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |s| s.to_string());
+            return Outcome::Crashed(failure(&format!("killed by {name}"), complaints));
+        };
+        let what = format!("exit code {code}");
+        match code {
+            0 => Outcome::Complete(wire::value(printed.into_bytes())),
+            64 | 65 => Outcome::Fail(failure(&what, complaints)),
+            75 => Outcome::Defer { reason: failure(&what, complaints).message, after: wire::DEFER },
+            126 | 127 => {
+                let what = format!("handler broken: {} ended with {what}", self.program);
+                Outcome::Defer { reason: failure(&what, complaints).message, after: wire::DEFER }
+            }
+            _ => Outcome::Retry { failure: failure(&what, complaints), after: None },
+        }
+    }
+
+    /// The program could not be started: not the job's fault, unless its arguments are too long.
+    fn not_started(&self, error: &io::Error) -> Outcome {
+        let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
+        let gone = self.config.directory.as_ref().filter(|directory| !directory.is_dir());
+        let program = &self.program;
+        let reason = match (errno, gone) {
+            (Errno::E2BIG, _) => return Outcome::fail(format!("cannot start {program}: {errno}")),
+            (Errno::EAGAIN | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE, _) => {
+                format!("cannot start {program} for now: {errno}")
+            }
+            (_, Some(directory)) => {
+                format!("handler broken: cannot start {program} in directory {}: {errno}", directory.display())
+            }
+            _ => format!("handler broken: cannot start {program}: {errno}"),
+        };
+        Outcome::Defer { reason, after: wire::DEFER }
+    }
+}
+
+fn start(program: Program) -> io::Result<(Child, pipe::Receiver)> {
+    let (sender, receiver) = pipe::pipe()?;
+    let child = Child::spawn(program, sender.into_blocking_fd()?)?;
+    Ok((child, receiver))
+}
+
+/// Writes the envelope and closes. A program that does not care to read it is none the worse.
+async fn feed(stdin: Option<ChildStdin>, envelope: &[u8]) {
+    if let Some(mut stdin) = stdin {
+        let _ = stdin.write_all(envelope).await;
+    }
+}
+
+fn log(ctx: &JobContext, line: &[u8], cut: usize) {
+    let text = wire::snippet(line, LOG_LINE);
+    ctx.log(if cut > 0 { format!("{text}… {cut} bytes cut") } else { text });
+}
+
+/// What happened, and the end of what the program said about it.
+fn failure(what: &str, complaints: &[u8]) -> Failure {
+    let tail = wire::tail(complaints, REASON);
+    if tail.is_empty() {
+        return Failure::new(what);
+    }
+    let lines: Vec<String> =
+        complaints.trim_ascii().split(|b| *b == b'\n').map(|l| wire::snippet(l, LOG_LINE)).collect();
+    let message = format!("{what}: {tail}");
+    let stack = (lines.len() > 1).then(|| format!("{what}\n{}", lines.join("\n")));
+    Failure { message, stack }
+}
+
+/// The program's own word beats its exit code.
+fn stated_outcome(stated: Stated, printed: Kept, complaints: &[u8]) -> Outcome {
+    let failure = |otherwise: &str| match &stated.message {
+        Some(message) => Failure::new(wire::snippet(message.as_bytes(), LOG_LINE)),
+        None => failure(otherwise, complaints),
+    };
+    match stated.answer {
+        Answer::Complete => Outcome::Complete(stated.result.unwrap_or_else(|| wire::value(printed.into_bytes()))),
+        Answer::Retry => Outcome::Retry { failure: failure("the program asks for a retry"), after: stated.after },
+        Answer::Defer => Outcome::Defer {
+            reason: failure("the program asks for a deferral").message,
+            after: stated.after.unwrap_or(wire::DEFER),
+        },
+        Answer::Fail => Outcome::Fail(failure("the program gives up")),
+        Answer::Discard => Outcome::Discard { reason: failure("the program discards the job").message },
+    }
+}
+
+#[cfg(test)]
+mod tests;

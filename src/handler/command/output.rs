@@ -1,0 +1,141 @@
+//! What a program prints, read to the end and kept within bounds: a program that prints more is
+//! never held up and never fills our memory.
+
+use std::collections::VecDeque;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// Reads until the end and hands over each piece. A read error is an end too.
+pub(super) async fn drain(stream: Option<impl AsyncRead + Unpin>, mut each: impl FnMut(&[u8])) {
+    let Some(mut stream) = stream else { return };
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+        each(&buffer[..count]);
+    }
+}
+
+/// The beginning and the end of what came, and how much is missing in between.
+pub(super) struct Kept {
+    head: Vec<u8>,
+    tail: VecDeque<u8>,
+    head_room: usize,
+    tail_room: usize,
+    dropped: usize,
+}
+
+impl Kept {
+    /// Half of the bytes for the beginning, half for the end.
+    pub(super) fn both_ends(bytes: usize) -> Self {
+        Self::new(bytes - bytes / 2, bytes / 2)
+    }
+
+    pub(super) fn end(bytes: usize) -> Self {
+        Self::new(0, bytes)
+    }
+
+    fn new(head_room: usize, tail_room: usize) -> Self {
+        Self { head: Vec::new(), tail: VecDeque::new(), head_room, tail_room, dropped: 0 }
+    }
+
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        let (first, rest) = bytes.split_at(bytes.len().min(self.head_room - self.head.len()));
+        self.head.extend_from_slice(first);
+        let skip = rest.len().saturating_sub(self.tail_room);
+        let rest = &rest[skip..];
+        let over = (self.tail.len() + rest.len()).saturating_sub(self.tail_room);
+        self.tail.drain(..over);
+        self.tail.extend(rest);
+        self.dropped += skip + over;
+    }
+
+    /// All of it, or both ends with a note between them.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        let mut bytes = self.head;
+        if self.dropped > 0 && self.head_room > 0 {
+            bytes.extend_from_slice(format!("\n… {} bytes dropped …\n", self.dropped).as_bytes());
+        }
+        bytes.extend(self.tail);
+        bytes
+    }
+}
+
+/// Cuts a stream into lines of at most `limit` bytes.
+pub(super) struct Lines {
+    line: Vec<u8>,
+    limit: usize,
+    cut: usize,
+}
+
+impl Lines {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { line: Vec::new(), limit, cut: 0 }
+    }
+
+    /// Hands over each line that is complete, with the number of bytes it is short of.
+    pub(super) fn push(&mut self, bytes: &[u8], mut each: impl FnMut(&[u8], usize)) {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let (text, ended) = piece.strip_suffix(b"\n").map_or((piece, false), |text| (text, true));
+            let room = self.limit - self.line.len();
+            self.line.extend_from_slice(&text[..text.len().min(room)]);
+            self.cut += text.len().saturating_sub(room);
+            if ended {
+                self.end(&mut each);
+            }
+        }
+    }
+
+    /// The last line, which nothing ended.
+    pub(super) fn finish(&mut self, mut each: impl FnMut(&[u8], usize)) {
+        if !self.line.is_empty() {
+            self.end(&mut each);
+        }
+    }
+
+    fn end(&mut self, each: &mut impl FnMut(&[u8], usize)) {
+        each(&self.line, self.cut);
+        self.line.clear();
+        self.cut = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn f85_both_ends_stay_and_the_middle_is_counted() {
+        let mut kept = Kept::both_ends(10);
+        for piece in ["abc", "defghijkl", "", "mnopqrstuvw", "xyz"] {
+            kept.push(piece.as_bytes());
+        }
+        assert_eq!(String::from_utf8(kept.into_bytes()).unwrap(), "abcde\n… 16 bytes dropped …\nvwxyz");
+        let mut kept = Kept::end(3);
+        kept.push(b"abcdef");
+        assert_eq!(kept.into_bytes(), b"def");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_fits_is_whole(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..20)) {
+            let all = pieces.concat();
+            let mut kept = Kept::both_ends(all.len());
+            for piece in &pieces {
+                kept.push(piece);
+            }
+            prop_assert_eq!(kept.into_bytes(), all);
+        }
+    }
+
+    #[test]
+    fn f86_lines_are_cut_and_put_together() {
+        let mut seen = Vec::new();
+        let mut lines = Lines::new(5);
+        for piece in ["one\ntw", "o\n\n", "123456", "78\nlast"] {
+            lines.push(piece.as_bytes(), |line, cut| seen.push((String::from_utf8(line.to_vec()).unwrap(), cut)));
+        }
+        lines.finish(|line, cut| seen.push((String::from_utf8(line.to_vec()).unwrap(), cut)));
+        let seen: Vec<_> = seen.iter().map(|(line, cut)| (line.as_str(), *cut)).collect();
+        assert_eq!(seen, [("one", 0), ("two", 0), ("", 0), ("12345", 3), ("last", 0)]);
+    }
+}

@@ -1,0 +1,438 @@
+//! The handler with real programs.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use std::os::fd::AsRawFd;
+use tempfile::TempDir;
+
+use super::*;
+use crate::handler::CancelReason;
+use crate::handler::testing::{context, job};
+
+fn config(argv: &[&str]) -> CommandHandler {
+    CommandHandler::new(argv.iter().map(|text| (*text).to_owned()).collect())
+}
+
+fn shell(script: &str) -> CommandHandler {
+    // a script's braces are not placeholders
+    config(&["sh", "-c", &script.replace('{', "{{").replace('}', "}}")])
+}
+
+async fn run(config: CommandHandler, job: Job) -> Outcome {
+    Command::new(config).unwrap().run(Arc::new(job), context()).await
+}
+
+async fn script(script: &str) -> Outcome {
+    run(shell(script), job("null")).await
+}
+
+fn returned(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Complete(value) => value.get().to_owned(),
+        other => panic!("expected complete, got {other:?}"),
+    }
+}
+
+/// A string that came back, without its quotes.
+fn text(outcome: Outcome) -> String {
+    serde_json::from_str(&returned(outcome)).unwrap()
+}
+
+fn fail_reason(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Fail(failure) => failure.message,
+        other => panic!("expected fail, got {other:?}"),
+    }
+}
+
+fn retry(outcome: Outcome) -> Failure {
+    match outcome {
+        Outcome::Retry { failure, after: None } => failure,
+        other => panic!("expected retry, got {other:?}"),
+    }
+}
+
+fn defer_reason(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Defer { reason, after } if after == Duration::from_secs(30) => reason,
+        other => panic!("expected a deferral of 30 s, got {other:?}"),
+    }
+}
+
+/// Resolves once the claim holds; the test hangs and is killed when it never does.
+async fn until(mut claim: impl FnMut() -> bool) {
+    while !claim() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Processes write their pids into files of this folder, one each.
+struct Pids(TempDir);
+
+impl Pids {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> &str {
+        self.0.path().to_str().unwrap()
+    }
+
+    async fn wait_for(&self, name: &str) -> Pid {
+        pid_in(&self.0.path().join(name)).await
+    }
+}
+
+async fn pid_in(path: &Path) -> Pid {
+    let mut pid = None;
+    until(|| {
+        pid = std::fs::read_to_string(path).ok().and_then(|text| text.strip_suffix('\n')?.parse().ok());
+        pid.is_some()
+    })
+    .await;
+    Pid::from_raw(pid.unwrap())
+}
+
+/// Gone, or dead and not yet collected by its parent.
+fn is_dead(pid: Pid) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .map_or(true, |stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z")))
+}
+
+#[tokio::test]
+async fn the_envelope_comes_on_stdin_and_json_goes_back() {
+    let data = r#"{"big": 12345678901234567890123}"#;
+    let value = returned(run(config(&["cat"]), job(data)).await);
+    assert_eq!(value.as_bytes(), wire::envelope(&job(data), &context()));
+    assert_eq!(returned(script("echo hello").await), "\"hello\\n\"");
+    assert_eq!(returned(script("echo; echo ' {\"a\": 1.10} '").await), "{\"a\": 1.10}");
+    assert_eq!(returned(script("true").await), "null");
+}
+
+#[tokio::test]
+async fn f92_a_placeholder_is_one_argument_and_no_shell_sees_it() {
+    let data = r#"{"x":"a b;$(touch /tmp/never) 'c' *","n":7}"#;
+    let argv = ["sh", "-c", "printf '%s|' \"$@\"", "{name}", "{data.x}", "{{{data.n}}}", "--n={data.n}", ""];
+    assert_eq!(text(run(config(&argv), job(data)).await), "a b;$(touch /tmp/never) 'c' *|{7}|--n=7||");
+}
+
+#[tokio::test]
+async fn f92_a_value_must_not_become_an_option() {
+    let print = "printf '%s|' \"$@\"";
+    let data = r#"{"x":"-rf","empty":""}"#;
+    let refused = |argv: Vec<&'static str>| async move { fail_reason(run(config(&argv), job(data)).await) };
+    let reason = refused(vec!["sh", "-c", print, "sh", "{data.x}"]).await;
+    assert!(reason.starts_with("argument 4 would start with '-'"), "{reason}");
+    assert!(refused(vec!["sh", "-c", print, "sh", "{data.empty}-x"]).await.starts_with("argument 4 "));
+    // a "--" that comes from the job does not count
+    let data = r#"{"dashes":"--","x":"-rf"}"#;
+    let reason = fail_reason(run(config(&["echo", "{data.dashes}", "{data.x}"]), job(data)).await);
+    assert!(reason.starts_with("argument 1 "), "{reason}");
+    for argv in [["sh", "-c", print, "sh", "--", "{data.x}"], ["sh", "-c", print, "sh", "x", "file{data.x}"]] {
+        assert!(text(run(config(&argv), job(data)).await).contains("-rf|"));
+    }
+}
+
+#[tokio::test]
+async fn arguments_a_job_cannot_fill_fail_it() {
+    assert_eq!(
+        fail_reason(run(config(&["echo", "{data.x}"]), job("{}")).await),
+        "the job has no data.x, and argument 1 needs it"
+    );
+    assert!(fail_reason(run(config(&["echo", "{data.x}"]), job(r#"{"x":"a\u0000b"}"#)).await).contains("NUL"));
+    let mut named = job("null");
+    named.name = "a\0b".into();
+    assert!(fail_reason(run(config(&["true"]), named).await).starts_with("OXHERD_JOB_NAME would hold a NUL"));
+    let long = format!("{{\"x\":\"{}\"}}", "x".repeat(200 * 1024));
+    assert!(fail_reason(run(config(&["echo", "{data.x}"]), job(&long)).await).starts_with("cannot start echo: E2BIG"));
+}
+
+#[tokio::test]
+async fn f93_the_environment_holds_what_is_documented_and_nothing_else() {
+    let mut config = config(&["env"]);
+    config.env = BTreeMap::from([("OWN".into(), "set".into())]);
+    // cargo sets this one for every test
+    config.env_allow = vec!["CARGO_MANIFEST_DIR".into(), "OXHERD_NOT_SET_ANYWHERE".into()];
+    let output = text(run(config, job(r#"{"secret":"payload"}"#)).await);
+    let mut names: Vec<_> = output.lines().map(|line| line.split_once('=').unwrap().0).collect();
+    names.sort_unstable();
+    names.retain(|name| !INHERITED.contains(name));
+    assert_eq!(
+        names,
+        [
+            "CARGO_MANIFEST_DIR",
+            "OWN",
+            "OXHERD_ATTEMPT",
+            "OXHERD_DEADLINE_MS",
+            "OXHERD_IDEMPOTENCY_KEY",
+            "OXHERD_JOB_ID",
+            "OXHERD_JOB_NAME",
+            "OXHERD_MAX_ATTEMPTS",
+            "OXHERD_QUEUE"
+        ]
+    );
+    for line in ["OWN=set", "OXHERD_QUEUE=email", "OXHERD_JOB_ID=1042", "OXHERD_JOB_NAME=welcome", "OXHERD_ATTEMPT=1"] {
+        assert!(output.lines().any(|l| l == line), "{line} is missing: {output}");
+    }
+    assert!(output.contains("OXHERD_MAX_ATTEMPTS=3\n") && output.contains("OXHERD_DEADLINE_MS=1788253260000\n"));
+    assert!(!output.contains("payload"));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn f93_descriptors_above_3_are_closed() {
+    // what another library in the process might leave open across exec
+    let leaked = nix::unistd::dup(std::io::stderr()).unwrap();
+    let look = format!("test -e /proc/$$/fd/{} && echo open || echo closed", leaked.as_raw_fd());
+    let plain = std::process::Command::new("sh").args(["-c", &look]).output().unwrap();
+    assert_eq!(plain.stdout, b"open\n", "without our care it would be open");
+    assert_eq!(text(script(&look).await), "closed\n");
+    assert_eq!(text(script("test -e /proc/$$/fd/3 && echo open").await), "open\n");
+}
+
+#[tokio::test]
+async fn the_directory_is_the_configured_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().canonicalize().unwrap();
+    let mut config = shell("pwd -P");
+    config.directory = Some(path.clone());
+    assert_eq!(text(run(config, job("null")).await).trim(), path.to_str().unwrap());
+}
+
+#[tokio::test]
+async fn f83_every_exit_code_of_the_table() {
+    for code in [64, 65] {
+        let reason = fail_reason(script(&format!("echo 'no such thing' >&2; exit {code}")).await);
+        assert_eq!(reason, format!("exit code {code}: no such thing"));
+    }
+    assert_eq!(defer_reason(script("exit 75").await), "exit code 75");
+    for code in [126, 127] {
+        let reason = defer_reason(script(&format!("exit {code}")).await);
+        assert_eq!(reason, format!("handler broken: sh ended with exit code {code}"));
+    }
+    for code in [1, 2, 63, 66, 74, 76, 125, 128, 255] {
+        let failure = retry(script(&format!("exit {code}")).await);
+        assert_eq!((failure.message, failure.stack), (format!("exit code {code}"), None));
+    }
+}
+
+#[tokio::test]
+async fn f83_death_by_signal_says_which_and_leaves_no_dump() {
+    for (name, want) in [("SEGV", "killed by SIGSEGV: oh no"), ("KILL", "killed by SIGKILL: oh no")] {
+        match script(&format!("echo oh no >&2; kill -{name} $$")).await {
+            Outcome::Crashed(failure) => assert_eq!(failure.message, want),
+            other => panic!("expected crashed, got {other:?}"),
+        }
+    }
+    assert_eq!(returned(script("ulimit -c").await), "0");
+}
+
+#[tokio::test]
+async fn stderr_is_the_jobs_log_and_its_tail_the_reason() {
+    let ctx = context();
+    let handler = Command::new(shell("echo one >&2; printf 'two\\033[1m\\n\\nlast' >&2; exit 3")).unwrap();
+    let failure = retry(handler.run(Arc::new(job("null")), ctx.clone()).await);
+    assert_eq!(ctx.take_log(), ["one", "two\\u{1b}[1m", "", "last"]);
+    assert_eq!(failure.message, "exit code 3: one two\\u{1b}[1m  last");
+    assert_eq!(failure.stack.as_deref(), Some("exit code 3\none\ntwo\\u{1b}[1m\n\nlast"));
+}
+
+#[tokio::test]
+async fn f85_floods_on_both_streams_are_drained_and_kept_in_part() {
+    const FLOOD: usize = 64 * 1024 * 1024;
+    let ctx = context();
+    let both = format!(
+        "echo first; (head -c {FLOOD} /dev/zero | tr '\\0' e >&2) & head -c {FLOOD} /dev/zero | tr '\\0' o; wait; echo; echo last"
+    );
+    let outcome = Command::new(shell(&both)).unwrap().run(Arc::new(job("null")), ctx.clone()).await;
+    let value = text(outcome);
+    let dropped = FLOOD + "first\n".len() + "\nlast\n".len() - 256 * 1024;
+    assert!(value.starts_with("first\nooo") && value.ends_with("ooo\nlast\n"), "{} bytes", value.len());
+    assert!(value.contains(&format!("\n… {dropped} bytes dropped …\n")), "{dropped}");
+    assert!(value.len() < 257 * 1024);
+    let log = ctx.take_log();
+    assert!(log.len() == 1 && log[0].ends_with(&format!("… {} bytes cut", FLOOD - LOG_LINE)), "{log:?}");
+}
+
+#[tokio::test]
+async fn f85_neither_side_waits_for_the_other() {
+    let data = format!("\"{}\"", "d".repeat(4 * 1024 * 1024));
+    // it answers more than a pipe holds before it reads, and then reads
+    let before = "head -c 1000000 /dev/zero | tr '\\0' x; wc -c >&2";
+    assert!(matches!(run(shell(before), job(&data)).await, Outcome::Complete(_)));
+    // or it does not read at all
+    assert_eq!(returned(run(shell("echo 1"), job(&data)).await), "1");
+    assert_eq!(returned(run(shell("exec <&-; echo 2"), job(&data)).await), "2");
+}
+
+#[tokio::test]
+async fn f86_odd_output_is_made_fit() {
+    assert_eq!(text(script("printf 'a\\377b\\r\\n'").await), "a\u{fffd}b\r\n");
+    let ctx = context();
+    let handler = Command::new(shell("printf 'a\\377b\\033[2J\\000\\r\\n' >&2")).unwrap();
+    handler.run(Arc::new(job("null")), ctx.clone()).await;
+    assert_eq!(ctx.take_log(), ["a\u{fffd}b\\u{1b}[2J\\u{0}"]);
+}
+
+#[tokio::test]
+async fn f87_what_a_program_leaves_behind_is_killed() {
+    let pids = Pids::new();
+    let path = pids.path();
+    // the left one holds the pipes open and does not listen to TERM
+    let outcome = script(&format!(
+        "(trap '' TERM; sh -c 'echo $PPID' > {path}/left; while :; do sleep 1; done) &\n\
+         while ! [ -s {path}/left ]; do sleep 0.01; done; echo done"
+    ))
+    .await;
+    assert_eq!(text(outcome), "done\n");
+    let left = pids.wait_for("left").await;
+    until(|| is_dead(left)).await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn f87_a_process_that_left_the_group_is_not_waited_for() {
+    let pids = Pids::new();
+    let path = pids.path();
+    let started = Instant::now();
+    let outcome = script(&format!(
+        "setsid sh -c 'echo $$ > {path}/gone; exec sleep 600' &\n\
+         while ! [ -s {path}/gone ]; do sleep 0.01; done; echo done"
+    ))
+    .await;
+    let gone = pids.wait_for("gone").await;
+    kill(gone, Signal::SIGKILL).unwrap();
+    assert_eq!(text(outcome), "done\n");
+    assert!(started.elapsed() < Duration::from_secs(60));
+}
+
+#[tokio::test]
+async fn f88_a_program_that_ignores_term_is_killed() {
+    let pids = Pids::new();
+    let mut config = shell(&format!("trap '' TERM; echo $$ > {}/stubborn; while :; do sleep 1; done", pids.path()));
+    config.kill_after = Duration::from_millis(200);
+    let ctx = context();
+    let running = tokio::spawn(Command::new(config).unwrap().run(Arc::new(job("null")), ctx.clone()));
+    let stubborn = pids.wait_for("stubborn").await;
+    ctx.cancel(CancelReason::Timeout);
+    let asked = Instant::now();
+    assert_eq!(retry(running.await.unwrap()).message, "timed out after 60s");
+    assert!(asked.elapsed() >= Duration::from_millis(200), "KILL came before its time");
+    assert!(is_dead(stubborn));
+}
+
+#[tokio::test]
+async fn f91_term_reaches_the_whole_group_and_output_flows_until_the_end() {
+    let pids = Pids::new();
+    let path = pids.path();
+    let mut config = shell(&format!(
+        "trap 'head -c 1000000 /dev/zero | tr \"\\0\" x >&2; exit 0' TERM\n\
+         sleep 600 & echo $! > {path}/sleeper; echo $$ > {path}/leader; wait"
+    ));
+    // longer than the test may take: TERM alone must do
+    config.kill_after = Duration::from_secs(3600);
+    let ctx = context();
+    let running = tokio::spawn(Command::new(config).unwrap().run(Arc::new(job("null")), ctx.clone()));
+    let (leader, sleeper) = (pids.wait_for("leader").await, pids.wait_for("sleeper").await);
+    ctx.cancel(CancelReason::Shutdown);
+    assert!(matches!(running.await.unwrap(), Outcome::Interrupted));
+    assert!(is_dead(leader));
+    until(|| is_dead(sleeper)).await;
+}
+
+#[tokio::test]
+async fn dropping_the_run_kills_the_group() {
+    let pids = Pids::new();
+    let path = pids.path();
+    let config = shell(&format!("trap '' TERM; sleep 600 & echo $! > {path}/sleeper; echo $$ > {path}/leader; wait"));
+    let running = tokio::spawn(Command::new(config).unwrap().run(Arc::new(job("null")), context()));
+    let (leader, sleeper) = (pids.wait_for("leader").await, pids.wait_for("sleeper").await);
+    running.abort();
+    assert!(running.await.unwrap_err().is_cancelled());
+    until(|| is_dead(leader) && is_dead(sleeper)).await;
+}
+
+#[tokio::test]
+async fn f89_a_broken_handler_costs_no_attempt() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(at("plain"), "#!/bin/sh\n").unwrap();
+    std::fs::write(at("strange"), "#!/no/such/interpreter\n").unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(at("strange"), executable).unwrap();
+    for (program, want) in [("missing", "ENOENT"), ("plain", "EACCES"), ("strange", "ENOENT")] {
+        let program = at(program);
+        let reason = defer_reason(run(config(&[&program]), job("null")).await);
+        assert!(reason.starts_with(&format!("handler broken: cannot start {program}: {want}: ")), "{reason}");
+    }
+    let mut gone = config(&["true"]);
+    gone.directory = Some(PathBuf::from("/no/such/place"));
+    let reason = defer_reason(run(gone, job("null")).await);
+    assert!(reason.starts_with("handler broken: cannot start true in directory /no/such/place: ENOENT"), "{reason}");
+}
+
+#[tokio::test]
+async fn descriptor_3_logs_and_states_the_outcome() {
+    let ctx = context();
+    let handler = Command::new(shell(
+        "echo '{\"t\":\"progress\",\"value\":40}' >&3; echo '{\"log\":\"halfway\"}' >&3; echo nonsense >&3\n\
+         echo ignored; printf '{\"t\":\"outcome\",\"outcome\":\"complete\",\"result\":{\"n\":1.10}}' >&3; exit 3",
+    ))
+    .unwrap();
+    let outcome = handler.run(Arc::new(job("null")), ctx.clone()).await;
+    assert_eq!(returned(outcome), "{\"n\":1.10}");
+    let log = ctx.take_log();
+    assert_eq!(log[0], "halfway");
+    assert!(log.len() == 2 && log[1].starts_with("descriptor 3: line not understood"), "{log:?}");
+
+    let outcome = script("echo '{\"outcome\":\"retry\",\"message\":\"later\",\"after\":\"90s\"}' >&3").await;
+    let Outcome::Retry { failure, after } = outcome else { panic!("{outcome:?}") };
+    assert_eq!((failure.message.as_str(), after), ("later", Some(Duration::from_secs(90))));
+    let outcome = script("echo why >&2; echo '{\"outcome\":\"fail\"}' >&3").await;
+    assert_eq!(fail_reason(outcome), "the program gives up: why");
+    let outcome = script("echo '{\"outcome\":\"defer\",\"message\":\"busy\"}' >&3; exit 1").await;
+    assert_eq!(defer_reason(outcome), "busy");
+    let outcome = script("echo '{\"outcome\":\"discard\",\"message\":\"stale\"}' >&3").await;
+    assert!(matches!(&outcome, Outcome::Discard { reason } if reason == "stale"), "{outcome:?}");
+    assert_eq!(returned(script("echo '{\"outcome\":\"complete\"}' >&3; echo 5").await), "5");
+}
+
+#[test]
+fn settings_are_checked_when_the_handler_is_built() {
+    let refused = |config: CommandHandler| Command::new(config).err().unwrap().to_string();
+    assert_eq!(refused(config(&[])), "argv is empty; name at least the program");
+    assert_eq!(refused(config(&[""])), "argv is empty; name at least the program");
+    assert!(refused(config(&["/opt/{data.x}"])).starts_with("placeholder {data.x} stands in the program's name"));
+    assert!(refused(config(&["a", "{nme}"])).starts_with("unknown placeholder {nme}"));
+    assert!(refused(config(&["a", "b\0"])).starts_with("argument \"b\\0\" holds a NUL byte"));
+    let mut named = config(&["a"]);
+    named.env_allow = vec!["A=B".into()];
+    assert!(refused(named).starts_with("environment name \"A=B\" cannot be used"));
+}
+
+/// Our own death by KILL is played by a second process of this test program.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_killed_daemon_leaves_no_program_running() {
+    const ROLE: &str = "OXHERD_TEST_PID_FILE";
+    if let Ok(path) = std::env::var(ROLE) {
+        script(&format!("echo $$ > {path}; exec sleep 600")).await;
+        return;
+    }
+    let pids = Pids::new();
+    let mut daemon = tokio::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "handler::command::tests::a_killed_daemon_leaves_no_program_running"])
+        .env(ROLE, pids.0.path().join("program"))
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let program = pids.wait_for("program").await;
+    assert!(!is_dead(program));
+    daemon.kill().await.unwrap();
+    until(|| is_dead(program)).await;
+}
