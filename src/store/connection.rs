@@ -9,33 +9,32 @@
 //! - blocking calls have a connection of their own, without fred's time limit but with ours;
 //! - when fred's routing task ends, the client is rebuilt; `state()` would go on saying it is connected.
 
+mod dial;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use fred::clients::{Client, SubscriberClient};
+use fred::clients::Client;
 use fred::interfaces::{ClientLike, EventInterface};
 pub(crate) use fred::types::Value;
-use fred::types::config::{
-    Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, Server, ServerConfig, TcpConfig, TlsConnector,
-    UnresponsiveConfig,
-};
+use fred::types::config::{Config, Server};
 use fred::types::{ConnectHandle, CustomCommand};
 use futures_util::future::join_all;
-use socket2::TcpKeepalive;
 use tokio::sync::{broadcast, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::error::{Error, ServerError, sort};
 use crate::config;
 
+pub(super) use dial::subscriber;
+use dial::{build, fred_config, server_name};
+
 /// How long a command may take, sending and answering.
 pub(crate) const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a blocking call may outlive the time it asked for.
 const BLOCKING_MARGIN: Duration = Duration::from_secs(1);
-/// A connection with a command unanswered for this long is dropped.
-const UNRESPONSIVE: Duration = Duration::from_secs(10);
 /// First and longest pause between two tries to connect, and what is added at random.
 const PAUSE: (u32, u32, u32) = (50, 500, 50);
 
@@ -376,7 +375,9 @@ impl Events {
 async fn keep(shared: Arc<Shared>, mut events: Events, mut task: AbortOnDropHandle<ConnectOutcome>) {
     loop {
         tokio::select! {
+            // losses first: of a loss and the connect that mended it, the connect must have the last word
             biased;
+            Ok((error, _)) = events.errors.recv() => shared.lost(&io_reason(error.details())),
             Ok(_) = events.connects.recv() => {
                 shared.id.store(0, Ordering::Release);
                 if let Err(error) = shared.announce().await {
@@ -384,7 +385,6 @@ async fn keep(shared: Arc<Shared>, mut events: Events, mut task: AbortOnDropHand
                 }
                 shared.up();
             }
-            Ok((error, _)) = events.errors.recv() => shared.lost(&io_reason(error.details())),
             _ = &mut task => {
                 shared.lost("the connection's task has ended");
                 (events, task) = rebuild(&shared).await;
@@ -431,87 +431,6 @@ impl Shared {
             true
         });
     }
-}
-
-/// Host and port or socket, without credentials.
-pub(crate) fn server_name(redis: &config::Redis) -> String {
-    match &redis.endpoint {
-        config::Endpoint::Tcp { host, port, .. } => format!("{host}:{port}"),
-        config::Endpoint::Unix(path) => path.display().to_string(),
-        config::Endpoint::Embedded(directory) => format!("embedded:{}", directory.display()),
-    }
-}
-
-fn fred_config(redis: &config::Redis) -> Result<Config, Error> {
-    let (server, tls) = match &redis.endpoint {
-        config::Endpoint::Tcp { host, port, tls } => {
-            let tls = if *tls {
-                Some(TlsConnector::default_rustls().map_err(|error| Error::Setup(format!("tls: {error}")))?.into())
-            } else {
-                None
-            };
-            (ServerConfig::Centralized { server: Server::new(host.as_str(), *port) }, tls)
-        }
-        config::Endpoint::Unix(path) => (ServerConfig::Unix { path: path.clone() }, None),
-        config::Endpoint::Embedded(directory) => {
-            (ServerConfig::Unix { path: super::embedded::socket_of(directory)? }, None)
-        }
-    };
-    Ok(Config {
-        server,
-        tls,
-        username: redis.username.clone(),
-        // fred sends AUTH only with a password; a bare user name is a user without one
-        password: redis.password.as_ref().map(|password| password.reveal().to_owned()),
-        database: (redis.database != 0).then_some(redis.database),
-        ..Config::default()
-    })
-}
-
-fn build(config: &Config, role: &Role) -> Client {
-    let timeout = if *role == Role::Blocking { Duration::ZERO } else { COMMAND_TIMEOUT };
-    // an event is seldom kept for long, and the queues are allocated in full for every connection
-    let (performance, connection, policy) = settings(timeout, 4, matches!(role, Role::Named(_)));
-    Client::new(config.clone(), Some(performance), Some(connection), Some(policy))
-}
-
-/// A client for pub/sub that keeps `capacity` messages for its readers; not connected yet.
-pub(super) fn subscriber(redis: &config::Redis, capacity: usize) -> Result<SubscriberClient, Error> {
-    let (performance, connection, policy) = settings(COMMAND_TIMEOUT, capacity, false);
-    Ok(SubscriberClient::new(fred_config(redis)?, Some(performance), Some(connection), Some(policy)))
-}
-
-fn settings(timeout: Duration, capacity: usize, idle: bool) -> (PerformanceConfig, ConnectionConfig, ReconnectPolicy) {
-    let performance = PerformanceConfig {
-        default_command_timeout: timeout,
-        broadcast_channel_capacity: capacity,
-        ..PerformanceConfig::default()
-    };
-    let connection = ConnectionConfig {
-        connection_timeout: COMMAND_TIMEOUT,
-        internal_command_timeout: COMMAND_TIMEOUT,
-        max_command_attempts: 1,
-        // an idle connection never has a command in flight, and the check would wake it every two seconds
-        unresponsive: UnresponsiveConfig {
-            max_timeout: (!idle).then_some(UNRESPONSIVE),
-            ..UnresponsiveConfig::default()
-        },
-        tcp: TcpConfig {
-            nodelay: Some(true),
-            keepalive: Some(
-                TcpKeepalive::new()
-                    .with_time(Duration::from_secs(10))
-                    .with_interval(Duration::from_secs(5))
-                    .with_retries(3),
-            ),
-            user_timeout: Some(UNRESPONSIVE),
-            ..TcpConfig::default()
-        },
-        ..ConnectionConfig::default()
-    };
-    let mut policy = ReconnectPolicy::new_exponential(0, PAUSE.0, PAUSE.1, 2);
-    policy.set_jitter(PAUSE.2);
-    (performance, connection, policy)
 }
 
 /// Why the first connect failed.

@@ -7,7 +7,7 @@
 
 mod clock;
 mod connection;
-pub(crate) mod embedded;
+mod embedded;
 mod error;
 mod keys;
 mod queue;
@@ -29,6 +29,7 @@ use crate::config;
 use crate::job::{QueueName, UnixMillis};
 
 pub(crate) use connection::{Connection, Link, Role, Value};
+pub use embedded::Embedding;
 pub use error::Error;
 pub(crate) use keys::Keys;
 pub use queue::{Counts, MAX_PAGE, Overview, Queue, StoredRateLimit};
@@ -37,6 +38,7 @@ pub use server::{ServerInfo, ServerKind, ServerUsage};
 pub use subscription::{Message, Subscription};
 
 use clock::ServerClock;
+use embedded::Embedded;
 
 /// Cheap to clone; the connections close when the last clone goes.
 #[derive(Clone)]
@@ -51,7 +53,9 @@ struct Inner {
     blocking: OnceCell<Connection>,
     renewal: OnceCell<Connection>,
     clock: ServerClock,
-    /// Keeps the clock right; ends with the store.
+    /// Our share in a private server.
+    embedded: tokio::sync::Mutex<Option<Embedded>>,
+    /// Keeps the clock right and the private server running; ends with the store.
     task: OnceLock<AbortOnDropHandle<()>>,
 }
 
@@ -59,11 +63,21 @@ impl Store {
     /// Connects, checks the server and reads its clock.
     ///
     /// With `at_start = "wait"` a server that is not there, or not ready, is waited for without end; that is logged
-    /// once. Wrong credentials and an old server are errors at once. `instance` names this process to others.
+    /// once. Wrong credentials and an old server are errors at once. A private server is started where none runs; end
+    /// with [`Store::close`], or it stays. `instance` names this process to others.
     pub async fn open(redis: &config::Redis, instance: &str) -> Result<Self, Error> {
+        Self::open_with(redis, instance, Embedding::Start).await
+    }
+
+    /// As [`Store::open`], for those who only want to look: with [`Embedding::Join`] no private server is started.
+    pub async fn open_with(redis: &config::Redis, instance: &str, embedding: Embedding) -> Result<Self, Error> {
+        let mut embedded = match &redis.endpoint {
+            config::Endpoint::Embedded(directory) => Some(Embedded::open(directory, embedding).await?),
+            _ => None,
+        };
         let mut waiting = false;
         loop {
-            let error = match Self::try_open(redis, instance).await {
+            let error = match Self::try_open(redis, instance, &mut embedded).await {
                 Ok(store) => {
                     if waiting {
                         tracing::info!(server = store.inner.command.server(), "redis is there");
@@ -83,7 +97,7 @@ impl Store {
         }
     }
 
-    async fn try_open(redis: &config::Redis, instance: &str) -> Result<Self, Error> {
+    async fn try_open(redis: &config::Redis, instance: &str, embedded: &mut Option<Embedded>) -> Result<Self, Error> {
         let command = Connection::open(redis, Role::Command).await?;
         let info = ServerInfo::read(&command).await?;
         info.require()?;
@@ -103,11 +117,26 @@ impl Store {
             blocking: OnceCell::new(),
             renewal: OnceCell::new(),
             clock,
+            embedded: tokio::sync::Mutex::new(embedded.take()),
             task: OnceLock::new(),
         });
-        let task = tokio::spawn(keep_time(Arc::downgrade(&inner), inner.command.link()));
+        let task = tokio::spawn(keep(Arc::downgrade(&inner), inner.command.link()));
         let _ = inner.task.set(AbortOnDropHandle::new(task));
         Ok(Self { inner })
+    }
+
+    /// Says goodbye. A private server that nobody else uses is stopped, and its data is on disk when this returns.
+    ///
+    /// Calls still in flight on other clones end in errors then.
+    pub async fn close(self) -> Result<(), Error> {
+        if let Some(task) = self.inner.task.get() {
+            task.abort();
+        }
+        let embedded = self.inner.embedded.lock().await.take();
+        match embedded {
+            Some(embedded) => embedded.leave().await,
+            None => Ok(()),
+        }
     }
 
     /// The server's time.
@@ -207,18 +236,29 @@ impl Store {
     }
 }
 
-/// Compares the clocks each minute, and when a link comes back: it may lead to another server.
-async fn keep_time(store: Weak<Inner>, mut link: watch::Receiver<Link>) {
+/// Compares the clocks each minute, and when a link comes back: it may lead to another server. Starts a private server
+/// again that has gone.
+async fn keep(store: Weak<Inner>, mut link: watch::Receiver<Link>) {
     loop {
+        let lost = matches!(*link.borrow_and_update(), Link::Lost { .. });
+        let pause = if lost { Duration::from_secs(1) } else { clock::INTERVAL };
         tokio::select! {
-            () = tokio::time::sleep(clock::INTERVAL) => {}
+            () = tokio::time::sleep(pause) => {}
             changed = link.changed() => if changed.is_err() { return },
         }
         let Some(inner) = store.upgrade() else { return };
-        if inner.command.is_connected()
-            && let Err(error) = inner.clock.measure(&inner.command).await
+        let lost = matches!(*link.borrow(), Link::Lost { .. });
+        if lost
+            && let Some(embedded) = &*inner.embedded.lock().await
+            && let Err(error) = embedded.mend().await
         {
+            tracing::error!(%error, "cannot start the private redis-server again");
+        }
+        if !lost && let Err(error) = inner.clock.measure(&inner.command).await {
             tracing::debug!(%error, "cannot read the server's clock");
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

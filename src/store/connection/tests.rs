@@ -22,11 +22,10 @@ fn markers(names: &[&str]) -> Vec<String> {
 
 const LONG: Duration = Duration::from_secs(8);
 
+type Waited = Result<Option<(String, String, f64)>, Error>;
+
 /// Runs a wait on a clone, so that the test can act meanwhile.
-fn waiting(
-    connection: &Connection,
-    key: &str,
-) -> tokio::task::JoinHandle<Result<Option<(String, String, f64)>, Error>> {
+fn waiting(connection: &Connection, key: &str) -> tokio::task::JoinHandle<Waited> {
     let (connection, keys) = (connection.clone(), markers(&[key]));
     tokio::spawn(async move { connection.wait(&keys, LONG).await })
 }
@@ -304,8 +303,7 @@ async fn a_wrong_password_is_denied_without_being_shown() {
 async fn missing_rights_name_the_command() {
     let server = Server::start().await;
     server.run("ACL SETUSER small on nopass ~* +ping +info +client +get").await;
-    let config =
-        config::Redis { username: Some("small".into()), password: Some(Secret::new("x".into())), ..server.config() };
+    let config = config::Redis { username: Some("small".into()), ..server.config() };
     let connection = Connection::open(&config, Role::Command).await.unwrap();
     let error = connection.call("SET", vec!["k".into(), "v".into()]).await.unwrap_err();
     assert!(matches!(error, Error::Denied { command: "SET", .. }), "{error}");
