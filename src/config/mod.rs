@@ -5,16 +5,20 @@
 
 pub mod daemon;
 pub mod handler;
+pub mod invalid;
 pub mod queue;
 pub mod redis;
 pub mod status;
+pub mod units;
+mod url;
 
 use std::collections::BTreeMap;
 
 pub use daemon::{Daemon, Log, LogFormat, Shutdown};
 pub use handler::{CommandHandler, Handler, HttpHandler, LogHandler};
+pub use invalid::Invalid;
 pub use queue::{Queue, RateLimit, Unmatched};
-pub use redis::{AtStart, Endpoint, Redis};
+pub use redis::{AtStart, Endpoint, Redis, Secret};
 pub use status::{Status, StatusFormat};
 
 /// Everything one process needs to know.
