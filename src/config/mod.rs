@@ -4,6 +4,7 @@
 //! (`load`, behind the cargo feature `daemon`).
 
 pub mod daemon;
+pub mod diff;
 pub mod handler;
 pub mod invalid;
 pub mod queue;
@@ -15,6 +16,7 @@ mod url;
 use std::collections::BTreeMap;
 
 pub use daemon::{Daemon, Log, LogFormat, Shutdown};
+pub use diff::Diff;
 pub use handler::{CommandHandler, Handler, HttpHandler, LogHandler};
 pub use invalid::Invalid;
 pub use queue::{Queue, RateLimit, Unmatched};
@@ -22,7 +24,7 @@ pub use redis::{AtStart, Endpoint, Redis, Secret};
 pub use status::{Status, StatusFormat};
 
 /// Everything one process needs to know.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Config {
     pub redis: Redis,
     /// By name; defaults already filled in.

@@ -1,0 +1,120 @@
+//! What a reload starts, stops and changes: two configurations compared, nothing else.
+
+use super::Config;
+use crate::job::QueueName;
+
+/// The way from one configuration to another.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Diff {
+    /// Queues to start.
+    pub added: Vec<QueueName>,
+    /// Queues to drain and stop.
+    pub removed: Vec<QueueName>,
+    /// Queues whose settings are others now, or whose handlers are.
+    pub changed: Vec<QueueName>,
+    /// Handlers that are new, gone or different, by name.
+    pub handlers: Vec<String>,
+    /// Sections that differ and are only read at start, by the name of their table.
+    pub restart_needed: Vec<String>,
+}
+
+impl Diff {
+    /// Compares. Every list is sorted.
+    #[must_use]
+    pub fn between(old: &Config, new: &Config) -> Self {
+        let differs = |name: &&String| old.handlers.get(*name) != new.handlers.get(*name);
+        let mut handlers: Vec<String> =
+            old.handlers.keys().chain(new.handlers.keys()).filter(differs).cloned().collect();
+        handlers.sort();
+        handlers.dedup();
+        let mut diff = Self { handlers, ..Self::default() };
+        for (name, queue) in &new.queues {
+            match old.queues.get(name) {
+                None => diff.added.push(queue.name.clone()),
+                Some(before) => {
+                    let mut uses = queue.handler.iter().chain(queue.routes.values());
+                    if before != queue || uses.any(|handler| diff.handlers.contains(handler)) {
+                        diff.changed.push(queue.name.clone());
+                    }
+                }
+            }
+        }
+        let gone = old.queues.iter().filter(|(name, _)| !new.queues.contains_key(*name));
+        diff.removed = gone.map(|(_, queue)| queue.name.clone()).collect();
+        let sections = [
+            ("redis", old.redis != new.redis),
+            ("status", old.status != new.status),
+            ("daemon", old.daemon != new.daemon),
+            ("shutdown", old.shutdown != new.shutdown),
+            ("log", old.log != new.log),
+        ];
+        diff.restart_needed =
+            sections.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned()).collect();
+        diff
+    }
+
+    /// Whether both configurations say the same.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Handler, LogHandler, Queue};
+    use std::time::Duration;
+
+    fn config(queues: &[&str]) -> Config {
+        let mut config = Config::default();
+        for name in queues {
+            let mut queue = Queue::new(QueueName::new(name).unwrap());
+            queue.handler = Some(format!("{name}-handler"));
+            config.handlers.insert(format!("{name}-handler"), Handler::Log(LogHandler::default()));
+            config.queues.insert((*name).to_owned(), queue);
+        }
+        config
+    }
+
+    fn names(names: &[&str]) -> Vec<QueueName> {
+        names.iter().map(|name| QueueName::new(name).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_same_needs_nothing() {
+        assert!(Diff::between(&config(&["a", "b"]), &config(&["a", "b"])).is_empty());
+    }
+
+    #[test]
+    fn queues_come_go_and_change() {
+        let old = config(&["a", "b", "c"]);
+        let mut new = config(&["b", "c", "d"]);
+        new.queues.get_mut("b").unwrap().concurrency = 9;
+        let diff = Diff::between(&old, &new);
+        assert_eq!(diff.added, names(&["d"]));
+        assert_eq!(diff.removed, names(&["a"]));
+        assert_eq!(diff.changed, names(&["b"]));
+        assert_eq!(diff.handlers, ["a-handler", "d-handler"]);
+        assert_eq!(diff.restart_needed, [""; 0]);
+    }
+
+    #[test]
+    fn a_changed_handler_changes_its_queues() {
+        let old = config(&["a", "b"]);
+        let mut new = config(&["a", "b"]);
+        new.handlers.insert("a-handler".into(), Handler::Log(LogHandler { duration: Duration::from_secs(1) }));
+        assert_eq!(Diff::between(&old, &new).changed, names(&["a"]));
+    }
+
+    #[test]
+    fn what_is_only_read_at_start_is_named() {
+        let old = config(&["a"]);
+        let mut new = old.clone();
+        new.redis.prefix = "other".into();
+        new.log.level = "debug".into();
+        let diff = Diff::between(&old, &new);
+        assert_eq!(diff.restart_needed, ["redis", "log"]);
+        assert!(diff.changed.is_empty() && !diff.is_empty());
+    }
+}
