@@ -13,14 +13,45 @@ pub mod status;
 pub mod units;
 mod url;
 
+#[cfg(feature = "daemon")]
+pub mod error;
+#[cfg(feature = "daemon")]
+mod expand;
+#[cfg(feature = "daemon")]
+mod files;
+#[cfg(feature = "daemon")]
+mod layer;
+#[cfg(feature = "daemon")]
+pub mod load;
+#[cfg(feature = "daemon")]
+mod locate;
+#[cfg(feature = "daemon")]
+mod path;
+#[cfg(feature = "daemon")]
+mod read;
+#[cfg(feature = "daemon")]
+mod schema;
+#[cfg(feature = "daemon")]
+mod section;
+#[cfg(feature = "daemon")]
+pub mod show;
+#[cfg(feature = "daemon")]
+mod validate;
+
 use std::collections::BTreeMap;
 
 pub use daemon::{Daemon, Log, LogFormat, Shutdown};
 pub use diff::Diff;
-pub use handler::{CommandHandler, Handler, HttpHandler, LogHandler};
+#[cfg(feature = "daemon")]
+pub use error::{Error, Place, Position, Problem, Severity};
+pub use handler::{Answer, CommandHandler, Handler, HttpHandler, LogHandler};
 pub use invalid::Invalid;
+#[cfg(feature = "daemon")]
+pub use load::{LoadOptions, load, process_env};
 pub use queue::{Queue, RateLimit, Unmatched};
 pub use redis::{AtStart, Endpoint, Redis, Secret};
+#[cfg(feature = "daemon")]
+pub use show::{show, show_json};
 pub use status::{Status, StatusFormat};
 
 /// Everything one process needs to know.

@@ -1,0 +1,126 @@
+//! Reads the configuration: finds the files, layers files, environment and flags, and settles
+//! every value or says what is wrong. The command line and a reload call [`load`].
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use ::config::Value;
+
+use super::error::{Error, Problem};
+use super::files::Reader;
+use super::layer;
+use super::locate::Half;
+use super::read::{Context, Item, any_error, sort};
+use super::section;
+use super::validate;
+use super::{Config, Queue};
+use crate::job::QueueName;
+
+/// What [`load`] goes by. Nothing is taken from the process itself but the current directory,
+/// so that two loads in one program do not disturb each other.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// Files and directories of `-c`; empty searches for one.
+    pub files: Vec<PathBuf>,
+    /// `key=value` texts of `--set`; later ones win.
+    pub set: Vec<String>,
+    /// The environment, see [`process_env`].
+    pub env: Vec<(String, String)>,
+    /// URL of `--redis`.
+    pub redis_url: Option<String>,
+    /// Whether defaults do when no file is found, for verbs that only need Redis.
+    pub no_file_ok: bool,
+    /// Where the search for a file starts; empty is the current directory.
+    pub directory: PathBuf,
+    /// Names of handlers the program registers itself.
+    pub handlers: Vec<String>,
+}
+
+/// The environment of this process. Variables that are not UTF-8 are left out.
+#[must_use]
+pub fn process_env() -> Vec<(String, String)> {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text).collect()
+}
+
+/// Loads the configuration. Beside it stand the warnings; with any error there is none, and
+/// the error holds all problems found, warnings included.
+pub fn load(options: &LoadOptions) -> Result<(Config, Vec<Problem>), Error> {
+    let env: BTreeMap<String, String> = options.env.iter().cloned().collect();
+    let mut problems = Vec::new();
+    let mut reader = Reader::new(&env);
+    for file in search(options, &env, &mut problems) {
+        reader.read(&file);
+    }
+    let mut sources = reader.finish(&mut problems);
+    let tree = layer::merge(&mut sources, &options.set, &env, &mut problems);
+    let context = Context { sources: &sources, env: &env, problems: problems.into() };
+    let config = settle(&tree, options, &context);
+    let mut problems = context.problems.into_inner();
+    sort(&mut problems, &sources);
+    if any_error(&problems) { Err(Error { problems }) } else { Ok((config, problems)) }
+}
+
+/// The files to begin with.
+fn search(options: &LoadOptions, env: &BTreeMap<String, String>, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+    if !options.files.is_empty() {
+        return options.files.clone();
+    }
+    if let Some(file) = env.get("OXHERD_CONFIG").filter(|text| !text.is_empty()) {
+        return vec![PathBuf::from(file)];
+    }
+    let places = ["oxherd.toml", "config/oxherd.toml", "/etc/oxherd/oxherd.toml"];
+    let found = places.iter().map(|place| options.directory.join(place)).find(|path| path.exists());
+    if found.is_none() && !options.no_file_ok {
+        let help = format!("looked for {}; name one with -c FILE or OXHERD_CONFIG", places.join(", "));
+        problems.push(Problem::error("there is no configuration file").with_help(help));
+    }
+    found.into_iter().collect()
+}
+
+fn settle(tree: &Value, options: &LoadOptions, context: &Context) -> Config {
+    validate::unknown_keys(tree, context);
+    let top = Item::top(tree, context);
+    let nameless = QueueName::new("defaults").expect("a plain word is a legal name");
+    let defaults = section::queue::queue(&top.child("defaults"), Queue::new(nameless));
+    let mut queues = BTreeMap::new();
+    for (name, item) in top.child("queues").entries() {
+        match QueueName::new(&name) {
+            Ok(legal) => {
+                queues.insert(name, section::queue::queue(&item, Queue { name: legal, ..defaults.clone() }));
+            }
+            Err(e) => {
+                let (message, help) = split(&e.to_string());
+                context.note(Problem { help, ..Problem::error(message) }, item.path(), Half::Key);
+            }
+        }
+    }
+    let mut handlers = BTreeMap::new();
+    for (name, item) in top.child("handlers").entries() {
+        handlers.extend(section::handler::handler(&name, &item).map(|handler| (name, handler)));
+    }
+    let config = Config {
+        redis: section::redis::redis(&top.child("redis"), options.redis_url.as_deref()),
+        queues,
+        handlers,
+        status: section::status::status(&top.child("status")),
+        daemon: section::daemon::daemon(&top.child("daemon")),
+        shutdown: section::daemon::shutdown(&top.child("shutdown")),
+        log: section::daemon::log(&top.child("log")),
+    };
+    validate::relations(&config, &top, &options.handlers);
+    config
+}
+
+/// A message in two: what is wrong, and the remedy behind its last `; `.
+fn split(text: &str) -> (String, Option<String>) {
+    match text.rsplit_once("; ") {
+        Some((message, help)) => (message.to_owned(), Some(help.to_owned())),
+        None => (text.to_owned(), None),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+//! Which keys there are, as data: for refusing unknown ones with the nearest name, and for
+//! matching the names of environment variables, which have no case.
+
+use super::{Answer, Status};
+
+/// What may stand under a key.
+#[derive(Debug)]
+pub enum Shape {
+    /// A text, number, flag or list.
+    Value,
+    /// A table of these keys; where a key has a short form, a plain value too.
+    Table(&'static [(&'static str, Shape)]),
+    /// A table of names the operator chooses, each holding the same.
+    Named(&'static Shape),
+    /// A table of names the operator chooses, each holding a value.
+    Free,
+    /// The same, from a list of names.
+    Words(fn() -> Vec<&'static str>),
+}
+
+use Shape::{Free, Named, Table, Value, Words};
+
+/// Everything that may stand in a file.
+pub const ROOT: Shape = Table(&[
+    ("include", Value),
+    ("redis", Table(REDIS)),
+    ("defaults", Table(QUEUE)),
+    ("queues", Named(&Table(QUEUE))),
+    ("handlers", Named(&Table(HANDLER))),
+    ("status", Table(STATUS)),
+    ("daemon", Table(&[("name", Value), ("state_dir", Value)])),
+    ("shutdown", Table(&[("drain", Value), ("cancel", Value)])),
+    ("log", Table(&[("level", Value), ("format", Value)])),
+]);
+
+const REDIS: &[(&str, Shape)] = &[
+    ("url", SECRET),
+    ("username", Value),
+    ("password", SECRET),
+    ("prefix", Value),
+    ("at_start", Value),
+    ("announce_workers", Value),
+];
+
+const QUEUE: &[(&str, Shape)] = &[
+    ("concurrency", Value),
+    ("attempts", Value),
+    ("backoff", Table(&[("type", Value), ("delay", Value), ("max", Value), ("jitter", Value)])),
+    ("timeout", Value),
+    ("lock", Value),
+    ("stalled_interval", Value),
+    ("max_stalled", Value),
+    ("keep_completed", KEEP),
+    ("keep_failed", KEEP),
+    ("global_concurrency", Value),
+    ("rate_limit", Table(&[("max", Value), ("per", Value)])),
+    ("expires_after", Value),
+    ("max_payload", Value),
+    ("metrics", Value),
+    ("handler", Value),
+    ("routes", Free),
+    ("unmatched", Value),
+];
+
+const KEEP: Shape = Table(&[("count", Value), ("age", Value), ("limit", Value)]);
+
+const SECRET: Shape = Table(&[("file", Value), ("env", Value), ("credential", Value)]);
+
+const HANDLER: &[(&str, Shape)] = &[
+    (
+        "http",
+        Table(&[
+            ("url", Value),
+            ("headers", Named(&SECRET)),
+            ("connect_timeout", Value),
+            ("max_response", Value),
+            ("max_defer", Value),
+            ("status", Free),
+        ]),
+    ),
+    (
+        "command",
+        Table(&[
+            ("argv", Value),
+            ("directory", Value),
+            ("env", Named(&SECRET)),
+            ("env_allow", Value),
+            ("kill_after", Value),
+            ("max_output", Value),
+        ]),
+    ),
+    ("log", Table(&[("duration", Value)])),
+];
+
+const STATUS: &[(&str, Shape)] = &[
+    ("enabled", Value),
+    ("channel", Value),
+    ("tenant", Value),
+    ("format", Value),
+    ("names", Words(|| Status::WORDS.iter().map(|(state, _)| *state).collect())),
+];
+
+impl Shape {
+    /// The names that may stand here, if the operator does not choose them.
+    #[must_use]
+    pub fn names(&self) -> Option<Vec<&'static str>> {
+        match self {
+            Table(keys) => Some(keys.iter().map(|(name, _)| *name).collect()),
+            Words(names) => Some(names()),
+            Value | Named(_) | Free => None,
+        }
+    }
+
+    /// What stands under a name, if the name may be here.
+    #[must_use]
+    pub fn child(&self, name: &str) -> Option<&Shape> {
+        match self {
+            Table(keys) => keys.iter().find(|(key, _)| *key == name).map(|(_, shape)| shape),
+            Named(shape) => Some(shape),
+            Free => Some(&Value),
+            Words(names) => names().contains(&name).then_some(&Value),
+            Value => None,
+        }
+    }
+}
+
+/// The kinds of handlers.
+#[must_use]
+pub fn handler_kinds() -> Vec<&'static str> {
+    HANDLER.iter().map(|(name, _)| *name).collect()
+}
+
+/// The kind of handler that has this key.
+#[must_use]
+pub fn handler_kind_with(key: &str) -> Option<&'static str> {
+    HANDLER.iter().find(|(_, shape)| shape.child(key).is_some()).map(|(name, _)| *name)
+}
+
+/// The outcomes an HTTP status may be given.
+#[must_use]
+pub fn answers() -> Vec<&'static str> {
+    Answer::NAMES.iter().map(|(name, _)| *name).collect()
+}
+
+/// The known name that was probably meant.
+#[must_use]
+pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let plain = |text: &str| -> Vec<char> {
+        text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    };
+    let from = plain(written);
+    let candidates = known.into_iter().map(|name| (distance(&from, &plain(name)), name));
+    let (distance, name) = candidates.min_by_key(|(distance, name)| (*distance, name.len().abs_diff(written.len())))?;
+    let bound = (name.chars().count() / 3).clamp(1, 3);
+    (distance <= bound).then_some(name)
+}
+
+/// Letters to insert, remove, replace or swap with their neighbour.
+fn distance(a: &[char], b: &[char]) -> usize {
+    // rows of the table: two back, one back
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = replaced.min(last[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(before[j - 2] + 1);
+            }
+            row.push(best);
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_found_and_far_ones_are_not() {
+        let known = || ROOT.child("defaults").unwrap().names().unwrap();
+        for (written, meant) in [
+            ("concurency", Some("concurrency")),
+            ("Concurrency", Some("concurrency")),
+            ("keepCompleted", Some("keep_completed")),
+            ("keep-failed", Some("keep_failed")),
+            ("timeuot", Some("timeout")),
+            ("lok", Some("lock")),
+            ("ratelimit", Some("rate_limit")),
+            ("colour", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(written, known()), meant, "{written}");
+        }
+        assert_eq!(nearest("queue", ROOT.names().unwrap()), Some("queues"));
+    }
+}

@@ -1,0 +1,52 @@
+//! Reads `[status]`.
+
+use std::collections::BTreeMap;
+
+use super::placeholders;
+use crate::config::read::Item;
+use crate::config::{Status, StatusFormat};
+
+pub fn status(item: &Item) -> Status {
+    item.expect_table();
+    let base = Status::default();
+    let formats = [("simple", StatusFormat::Simple), ("full", StatusFormat::Full)];
+    Status {
+        enabled: item.child("enabled").flag(base.enabled),
+        channels: channels(&item.child("channel")).unwrap_or(base.channels),
+        tenant: tenant(&item.child("tenant")).unwrap_or(base.tenant),
+        format: item.child("format").word(&formats, base.format),
+        names: names(&item.child("names")),
+    }
+}
+
+fn channels(item: &Item) -> Option<Vec<String>> {
+    let channels = item.texts()?;
+    if channels.is_empty() {
+        item.error("channel must not be an empty list", "write enabled = false to publish nothing");
+    }
+    let read = |channel: &Item| {
+        let text = channel.text()?;
+        for invalid in placeholders(&text, &["queue", "tenant"], false).1 {
+            channel.error(invalid.message, invalid.help);
+        }
+        Some(text)
+    };
+    Some(channels.iter().filter_map(read).collect())
+}
+
+/// A JSON pointer: empty, or steps that begin with `/`.
+fn tenant(item: &Item) -> Option<String> {
+    let text = item.any_text()?;
+    if !text.is_empty() && !text.starts_with('/') {
+        item.error(
+            format!("tenant must be a JSON pointer into the job's data, got {text:?}"),
+            format!("write \"/{}\"", text.replace('.', "/")),
+        );
+    }
+    Some(text)
+}
+
+fn names(item: &Item) -> BTreeMap<String, String> {
+    let read = |(state, word): (String, Item)| Some((state, word.text()?));
+    item.entries().into_iter().filter_map(read).collect()
+}

@@ -1,0 +1,203 @@
+//! The configuration in force, every default written out and every secret covered. What is
+//! shown is TOML that loads again, but for the covered secrets.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use toml::{Table, Value};
+
+use super::locate::{is_secret_name, mask_urls};
+use super::units::{show_duration, show_size};
+use super::{Answer, AtStart, Config, Handler, LogFormat, Queue, StatusFormat, Unmatched};
+use crate::job::{BackoffKind, Keep};
+
+const COVERED: &str = "***";
+
+/// As TOML.
+#[must_use]
+pub fn show(config: &Config) -> String {
+    toml::to_string(&table(config)).expect("a table of plain values is always TOML")
+}
+
+/// As JSON, with the same keys.
+#[must_use]
+pub fn show_json(config: &Config) -> serde_json::Value {
+    serde_json::to_value(table(config)).expect("a table without dates is always JSON")
+}
+
+fn table(config: &Config) -> Table {
+    let queues = config.queues.iter().map(|(name, queue)| (name.clone(), queue_table(queue).into())).collect();
+    let handlers =
+        config.handlers.iter().map(|(name, handler)| (name.clone(), handler_table(handler).into())).collect();
+    let shutdown = [("drain", duration(config.shutdown.drain)), ("cancel", duration(config.shutdown.cancel))];
+    let format = match config.log.format {
+        LogFormat::Auto => "auto",
+        LogFormat::Pretty => "pretty",
+        LogFormat::Json => "json",
+    };
+    named([
+        ("redis", redis_table(config).into()),
+        ("queues", Value::Table(queues)),
+        ("handlers", Value::Table(handlers)),
+        ("status", status_table(config).into()),
+        ("daemon", daemon_table(config).into()),
+        ("shutdown", named(shutdown).into()),
+        ("log", named([("level", config.log.level.clone().into()), ("format", format.into())]).into()),
+    ])
+}
+
+fn redis_table(config: &Config) -> Table {
+    let redis = &config.redis;
+    let at_start = match redis.at_start {
+        AtStart::Wait => "wait",
+        AtStart::Fail => "fail",
+    };
+    named([
+        ("url", redis.shown_url().into()),
+        ("prefix", redis.prefix.clone().into()),
+        ("at_start", at_start.into()),
+        ("announce_workers", redis.announce_workers.into()),
+    ])
+}
+
+fn daemon_table(config: &Config) -> Table {
+    let mut table = Table::new();
+    if let Some(name) = &config.daemon.name {
+        table.insert("name".into(), name.clone().into());
+    }
+    if let Some(directory) = &config.daemon.state_dir {
+        table.insert("state_dir".into(), directory.display().to_string().into());
+    }
+    table
+}
+
+fn status_table(config: &Config) -> Table {
+    let status = &config.status;
+    let format = match status.format {
+        StatusFormat::Simple => "simple",
+        StatusFormat::Full => "full",
+    };
+    let words = super::Status::WORDS.iter().map(|(state, _)| (*state, status.word(state).into()));
+    named([
+        ("enabled", status.enabled.into()),
+        ("channel", texts(&status.channels)),
+        ("tenant", status.tenant.clone().into()),
+        ("format", format.into()),
+        ("names", named(words).into()),
+    ])
+}
+
+fn queue_table(queue: &Queue) -> Table {
+    let policy = &queue.policy;
+    let kind = match &policy.backoff.kind {
+        BackoffKind::Fixed => "fixed",
+        BackoffKind::Exponential => "exponential",
+        BackoffKind::Other(name) => name,
+    };
+    let backoff = named([
+        ("type", kind.into()),
+        ("delay", duration(policy.backoff.delay)),
+        ("max", policy.backoff_max.map_or(false.into(), duration)),
+        ("jitter", policy.jitter.into()),
+    ]);
+    let rate = |limit: super::RateLimit| named([("max", limit.max.into()), ("per", duration(limit.per))]).into();
+    let unmatched = match queue.unmatched {
+        Unmatched::Release => "release",
+        Unmatched::Fail => "fail",
+    };
+    let mut table = named([
+        ("concurrency", queue.concurrency.into()),
+        ("attempts", policy.attempts.into()),
+        ("backoff", backoff.into()),
+        ("timeout", duration(queue.timeout)),
+        ("lock", duration(queue.lock)),
+        ("stalled_interval", duration(queue.stalled_interval)),
+        ("max_stalled", queue.max_stalled.into()),
+        ("keep_completed", keep(policy.keep_completed)),
+        ("keep_failed", keep(policy.keep_failed)),
+        ("global_concurrency", queue.global_concurrency.map_or(false.into(), Value::from)),
+        ("rate_limit", queue.rate_limit.map_or(false.into(), rate)),
+        ("expires_after", queue.expires_after.map_or(false.into(), duration)),
+        ("max_payload", show_size(queue.max_payload).into()),
+        ("metrics", queue.metrics.into()),
+        ("routes", map(&queue.routes, |name| name.clone().into())),
+        ("unmatched", unmatched.into()),
+    ]);
+    if let Some(handler) = &queue.handler {
+        table.insert("handler".into(), handler.clone().into());
+    }
+    table
+}
+
+fn handler_table(handler: &Handler) -> Table {
+    let (kind, table) = match handler {
+        Handler::Http(http) => {
+            let answer = |answer: &Answer| {
+                let name = Answer::NAMES.iter().find(|(_, known)| known == answer).map_or("", |(name, _)| name);
+                Value::from(name)
+            };
+            let status = http.status.iter().map(|(code, to)| (code.to_string(), answer(to))).collect();
+            let table = named([
+                ("url", mask_urls(&http.url).into()),
+                ("headers", covered(&http.headers)),
+                ("connect_timeout", duration(http.connect_timeout)),
+                ("max_response", show_size(http.max_response).into()),
+                ("max_defer", duration(http.max_defer)),
+                ("status", Value::Table(status)),
+            ]);
+            ("http", table)
+        }
+        Handler::Command(command) => {
+            let mut table = named([
+                ("argv", texts(&command.argv)),
+                ("env", covered(&command.env)),
+                ("env_allow", texts(&command.env_allow)),
+                ("kill_after", duration(command.kill_after)),
+                ("max_output", show_size(command.max_output).into()),
+            ]);
+            if let Some(directory) = &command.directory {
+                table.insert("directory".into(), directory.display().to_string().into());
+            }
+            ("command", table)
+        }
+        Handler::Log(log) => ("log", named([("duration", duration(log.duration))])),
+    };
+    named([(kind, table.into())])
+}
+
+fn keep(keep: Keep) -> Value {
+    match keep {
+        Keep::All => true.into(),
+        Keep::Nothing => false.into(),
+        Keep::Some { count, age, limit } => {
+            let number = |n: u64| Value::from(i64::try_from(n).unwrap_or(i64::MAX));
+            let parts = [("count", count.map(number)), ("age", age.map(duration)), ("limit", limit.map(number))];
+            named(parts.into_iter().filter_map(|(name, value)| Some((name, value?)))).into()
+        }
+    }
+}
+
+/// Values whose name sounds like a secret are covered, and passwords in URLs.
+fn covered(map: &BTreeMap<String, String>) -> Value {
+    let cover = |(name, value): (&String, &String)| {
+        let shown = if is_secret_name(name) { COVERED.to_owned() } else { mask_urls(value) };
+        (name.clone(), shown.into())
+    };
+    Value::Table(map.iter().map(cover).collect())
+}
+
+fn duration(duration: Duration) -> Value {
+    show_duration(duration).into()
+}
+
+fn texts(texts: &[String]) -> Value {
+    Value::Array(texts.iter().map(|text| text.clone().into()).collect())
+}
+
+fn map<T>(map: &BTreeMap<String, T>, value: impl Fn(&T) -> Value) -> Value {
+    Value::Table(map.iter().map(|(name, inner)| (name.clone(), value(inner))).collect())
+}
+
+fn named<'a>(entries: impl IntoIterator<Item = (&'a str, Value)>) -> Table {
+    entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}

@@ -1,0 +1,120 @@
+//! Checks that need more than one key: names nobody knows, and sections that must fit together.
+//! Every problem is noted, not the first alone.
+
+use ::config::{Value, ValueKind};
+
+use super::Config;
+use super::error::Problem;
+use super::locate::Half;
+use super::path::{KeyPath, Step};
+use super::read::{Context, Item};
+use super::schema::{ROOT, Shape, handler_kind_with, nearest};
+
+/// Notes every key the schema does not have, with the name that was probably meant.
+pub fn unknown_keys(tree: &Value, context: &Context) {
+    visit(tree, &ROOT, &KeyPath::default(), context);
+}
+
+fn visit(value: &Value, shape: &Shape, path: &KeyPath, context: &Context) {
+    // whether a table may be here at all is for those who read the value
+    let ValueKind::Table(table) = &value.kind else { return };
+    if matches!(shape, Shape::Value) {
+        return;
+    }
+    for (name, below) in table {
+        let path = path.key(name);
+        match shape.child(name) {
+            Some(shape) => visit(below, shape, &path, context),
+            None => context.note(unknown(name, below, shape, &path), &path, Half::Key),
+        }
+    }
+}
+
+fn unknown(name: &str, value: &Value, shape: &Shape, path: &KeyPath) -> Problem {
+    let known = shape.names().unwrap_or_default();
+    let parent = path.parent().unwrap_or_default();
+    let problem = match parent.0.as_slice() {
+        [] if matches!(value.kind, ValueKind::Table(_)) => Problem::error(format!("unknown section [{path}]")),
+        [] => Problem::error(format!("unknown key {name:?}")),
+        _ => Problem::error(format!("unknown key {name:?} in [{parent}]")),
+    };
+    if let Some(near) = nearest(name, known.iter().copied()) {
+        return problem.with_help(format!("did you mean {near:?}?"));
+    }
+    let in_handler = matches!(parent.0.as_slice(), [Step::Key(top), Step::Key(_)] if top == "handlers");
+    if let Some(kind) = handler_kind_with(name).filter(|_| in_handler) {
+        return problem
+            .with_help(format!("the kind of a handler is the name of its table: write it in [{parent}.{kind}]"));
+    }
+    // a key of the queues or of another section, one header too far away
+    let elsewhere = match &ROOT {
+        Shape::Table(sections) => {
+            sections.iter().find(|(_, section)| matches!(section, Shape::Table(_)) && section.child(name).is_some())
+        }
+        _ => None,
+    };
+    if let Some((section, _)) = elsewhere.filter(|_| parent.0.len() < 2) {
+        return problem.with_help(format!("did you mean {name} in [{section}]?"));
+    }
+    problem.with_help(format!("known are {}", known.join(", ")))
+}
+
+/// Notes what does not fit together. `registered` are handlers the program brings itself.
+pub fn relations(config: &Config, top: &Item, registered: &[String]) {
+    let context = top.context();
+    let handlers = top.child("handlers");
+    // a handler that could not be read is still there
+    let mut known: Vec<String> = handlers.entries().into_iter().map(|(name, _)| name).collect();
+    known.extend_from_slice(registered);
+    let mut used: Vec<&str> = Vec::new();
+    let defaults = top.child("defaults");
+    for (name, queue) in &config.queues {
+        let item = top.child("queues").child(name);
+        let place = |key: &str| {
+            let own = item.child(key);
+            if own.is_given() { own } else { defaults.child(key) }
+        };
+        let mut names: Vec<(&str, Item)> = queue.handler.iter().map(|h| (h.as_str(), place("handler"))).collect();
+        names.extend(queue.routes.iter().map(|(route, h)| (h.as_str(), place("routes").child(route))));
+        if names.is_empty() && !place("handler").is_given() && !place("routes").is_given() {
+            let help = "write handler = \"NAME\", in the queue or in [defaults]";
+            item.missing(format!("queue {name:?} has no handler"), help);
+        }
+        for (handler, item) in names {
+            used.push(handler);
+            if !known.iter().any(|name| name == handler) {
+                check_absent(handler, &known, &item);
+            }
+        }
+    }
+    if context.is_torn() {
+        return;
+    }
+    for name in config.handlers.keys() {
+        if !used.contains(&name.as_str()) {
+            let help = format!("write handler = {name:?} in a queue, or remove it");
+            handlers.child(name).warn(format!("no queue uses handler {name:?}"), help);
+        }
+    }
+}
+
+fn check_absent(handler: &str, known: &[String], item: &Item) {
+    // torn files may have swallowed it
+    if item.context().is_torn() {
+        return;
+    }
+    let help = match nearest(handler, known.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None if known.is_empty() => {
+            format!("describe it in [handlers.{}.http], or .command, or .log", KeyPath::default().key(handler))
+        }
+        None => format!("known are {}", known.join(", ")),
+    };
+    // two queues may share the line in [defaults]
+    let problem =
+        Problem { key: item.path().to_string(), ..Problem::error(format!("there is no handler {handler:?}")) };
+    let said = item.context().problems.borrow().iter().any(|p| p.message == problem.message && p.key == problem.key);
+    if !said {
+        item.error(problem.message, help);
+    }
+}
