@@ -33,8 +33,12 @@ pub enum Refused {
     Client(String),
     #[error("argv is empty; name at least the program")]
     NoProgram,
-    #[error("placeholder {{{0}}} stands in the program's name; a job may fill in only arguments")]
+    #[error("placeholder {0} stands in the program's name; a job may fill in only arguments")]
     Program(String),
+    #[error(
+        "placeholder {0} is only a part of an argument; make it an argument of its own, so that nothing reads the value as more than a value"
+    )]
+    Embedded(String),
     #[error("{what} {text:?} holds a NUL byte, which no program can be given; remove it")]
     Nul { what: &'static str, text: String },
     #[error("environment name {0:?} cannot be used: expected a name that is not empty and holds no '='")]
@@ -44,14 +48,10 @@ pub enum Refused {
 /// The text is no template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
-    #[error(
-        "unknown placeholder {{{0}}}: expected {{queue}}, {{name}}, {{id}}, {{attempt}} or {{data.PATH}}; write {{{{ for a brace"
-    )]
+    #[error("unknown placeholder {{{0}}}: expected {{queue}}, {{name}}, {{id}}, {{attempt}} or {{data.PATH}}")]
     Unknown(String),
-    #[error("a '{{' is never closed; write {{{{ for a brace")]
-    Open,
-    #[error("a '}}' closes nothing; write }}}} for a brace")]
-    Close,
+    #[error("a '{{' is never closed in {0:?}: write {{NAME}}, or %7B for a brace in a url")]
+    Open(String),
 }
 
 fn list(names: &[String]) -> String {

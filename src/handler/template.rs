@@ -1,4 +1,5 @@
 //! Placeholders in the url of an endpoint and the arguments of a command, filled in from a job.
+//! A url is a [`Template`] with any number of them; an argument is one [`Field`] or none.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -44,36 +45,25 @@ pub(crate) enum Unfilled {
 impl Template {
     pub(crate) fn parse(text: &str) -> Result<Self, TemplateError> {
         let mut parts = Vec::new();
-        let mut literal = String::new();
         let mut rest = text;
-        while let Some(at) = rest.find(['{', '}']) {
-            literal.push_str(&rest[..at]);
-            let brace = &rest[at..=at];
-            rest = &rest[at + 1..];
-            if let Some(after) = rest.strip_prefix(brace) {
-                literal.push_str(brace);
-                rest = after;
-            } else if brace == "}" {
-                return Err(TemplateError::Close);
-            } else {
-                let (name, after) = rest.split_once('}').ok_or(TemplateError::Open)?;
-                if !literal.is_empty() {
-                    parts.push(Part::Text(std::mem::take(&mut literal)));
-                }
-                parts.push(Part::Field(Field::parse(name)?));
-                rest = after;
+        while let Some((literal, after)) = rest.split_once('{') {
+            let (name, after) = after.split_once('}').ok_or_else(|| TemplateError::Open(text.to_owned()))?;
+            if !literal.is_empty() {
+                parts.push(Part::Text(literal.to_owned()));
             }
+            parts.push(Part::Field(Field::parse(name)?));
+            rest = after;
         }
-        literal.push_str(rest);
-        if !literal.is_empty() {
-            parts.push(Part::Text(literal));
+        if !rest.is_empty() {
+            parts.push(Part::Text(rest.to_owned()));
         }
         Ok(Self { parts })
     }
 }
 
 impl Field {
-    fn parse(name: &str) -> Result<Self, TemplateError> {
+    /// What stands between the braces.
+    pub(crate) fn parse(name: &str) -> Result<Self, TemplateError> {
         match name {
             "queue" => Ok(Self::Queue),
             "name" => Ok(Self::Name),
@@ -151,11 +141,11 @@ mod tests {
     #[test]
     fn parts_in_order() {
         let text = |text: &str| Part::Text(text.to_owned());
-        let template = Template::parse("a{queue}{data.x.0}/{{b}}{attempt}").unwrap();
+        let template = Template::parse("a{queue}{data.x.0}/b}{attempt}").unwrap();
         let data = Field::Data(vec!["x".into(), "0".into()]);
         assert_eq!(
             template.parts,
-            [text("a"), Part::Field(Field::Queue), Part::Field(data), text("/{b}"), Part::Field(Field::Attempt)]
+            [text("a"), Part::Field(Field::Queue), Part::Field(data), text("/b}"), Part::Field(Field::Attempt)]
         );
         assert!(Template::parse("").unwrap().parts.is_empty());
     }
@@ -167,8 +157,7 @@ mod tests {
             ("{data}", TemplateError::Unknown("data".into())),
             ("{data.}", TemplateError::Unknown("data.".into())),
             ("{data.a..b}", TemplateError::Unknown("data.a..b".into())),
-            ("a{name", TemplateError::Open),
-            ("a}b", TemplateError::Close),
+            ("a{name", TemplateError::Open("a{name".into())),
         ] {
             assert_eq!(Template::parse(text), Err(want), "{text}");
         }

@@ -19,7 +19,7 @@ use tokio::process::{ChildStdin, Command as Program};
 
 use super::child::Child;
 use super::error::Refused;
-use super::template::{Field, Part, Template};
+use super::template::Field;
 use super::{Handler, JobContext, Running, wire};
 use crate::config::CommandHandler;
 use crate::config::handler::Answer;
@@ -56,35 +56,32 @@ struct Run {
     environment: Vec<(OsString, OsString)>,
 }
 
-struct Argument {
-    template: Template,
-    /// It starts with a placeholder and no `--` stands before it: a leading dash would make
-    /// an option of what is meant to be a value.
-    guarded: bool,
+enum Argument {
+    Text(String),
+    /// A value of the job. A leading dash would make an option of it, unless a `--` of the
+    /// operator's stands before it.
+    Value {
+        field: Field,
+        may_start_with_dash: bool,
+    },
 }
 
 impl Command {
     /// Checks the settings. Whether the program exists is found out when it is run.
     pub fn new(config: CommandHandler) -> Result<Self, Refused> {
-        let mut templates = config.argv.iter().map(|text| {
-            refuse_nul("argument", text)?;
-            Ok::<_, Refused>(Template::parse(text)?)
-        });
-        let program = match templates.next().ok_or(Refused::NoProgram)??.parts.as_slice() {
-            [] => return Err(Refused::NoProgram),
-            [Part::Text(program)] => program.clone(),
-            parts => {
-                let field = parts.iter().find_map(|part| if let Part::Field(f) = part { Some(f) } else { None });
-                return Err(Refused::Program(field.map(Field::to_string).unwrap_or_default()));
-            }
-        };
+        let (program, rest) = config.argv.split_first().ok_or(Refused::NoProgram)?;
+        if program.is_empty() {
+            return Err(Refused::NoProgram);
+        }
+        refuse_nul("argument", program)?;
+        if let Some(placeholder) = placeholder_in(program) {
+            return Err(Refused::Program(placeholder.to_owned()));
+        }
         let mut arguments = Vec::new();
         let mut options_ended = false;
-        for template in templates {
-            let template = template?;
-            options_ended |= template.parts == [Part::Text("--".to_owned())];
-            let guarded = !options_ended && matches!(template.parts.first(), Some(Part::Field(_)));
-            arguments.push(Argument { template, guarded });
+        for text in rest {
+            options_ended |= text == "--";
+            arguments.push(Argument::parse(text, options_ended)?);
         }
         let mut environment = Vec::new();
         for name in INHERITED.into_iter().chain(config.env_allow.iter().map(String::as_str)) {
@@ -96,8 +93,34 @@ impl Command {
             refuse_nul("environment value", value)?;
             environment.push((name.into(), value.into()));
         }
-        Ok(Self { run: Arc::new(Run { config, program, arguments, environment }) })
+        Ok(Self { run: Arc::new(Run { program: program.clone(), arguments, environment, config }) })
     }
+}
+
+impl Argument {
+    /// A placeholder is a whole argument. Other braces are the program's own business, as in a
+    /// JSON text or an awk program; only what was clearly meant as a placeholder is refused: put
+    /// into the text of a script, a value of the job would become code.
+    fn parse(text: &str, may_start_with_dash: bool) -> Result<Self, Refused> {
+        refuse_nul("argument", text)?;
+        let name = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        match name.filter(|name| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "._-".contains(c))) {
+            Some(name) => Ok(Self::Value { field: Field::parse(name)?, may_start_with_dash }),
+            None => match placeholder_in(text) {
+                Some(placeholder) => Err(Refused::Embedded(placeholder.to_owned())),
+                None => Ok(Self::Text(text.to_owned())),
+            },
+        }
+    }
+}
+
+/// The first placeholder we know, braces included; `${name}` is a shell's variable, not ours.
+fn placeholder_in(text: &str) -> Option<&str> {
+    text.match_indices('{').find_map(|(open, _)| {
+        let close = open + text[open..].find('}')?;
+        let known = Field::parse(&text[open + 1..close]).is_ok() && !text[..open].ends_with('$');
+        known.then(|| &text[open..=close])
+    })
 }
 
 fn check_name(name: &str) -> Result<(), Refused> {
@@ -127,26 +150,24 @@ impl Run {
         let mut program = Program::new(&self.program);
         for (at, argument) in self.arguments.iter().enumerate() {
             let at = at + 1;
-            let mut text = String::new();
-            for part in &argument.template.parts {
-                match part {
-                    Part::Text(literal) => text.push_str(literal),
-                    Part::Field(field) => {
-                        let value = field.value(job).map_err(|why| format!("{why}, and argument {at} needs it"))?;
-                        text.push_str(&value);
-                    }
+            let (field, may_start_with_dash) = match argument {
+                Argument::Text(text) => {
+                    program.arg(text);
+                    continue;
                 }
+                Argument::Value { field, may_start_with_dash } => (field, *may_start_with_dash),
+            };
+            let value = field.value(job).map_err(|why| format!("{why}, and argument {at} needs it"))?;
+            if value.contains('\0') {
+                return Err(format!("{field} holds a NUL byte, which argument {at} cannot be given"));
             }
-            if text.contains('\0') {
-                return Err(format!("argument {at} would hold a NUL byte, which no program can be given"));
-            }
-            if argument.guarded && text.starts_with('-') {
+            if value.starts_with('-') && !may_start_with_dash {
                 return Err(format!(
-                    "argument {at} would start with '-', and the program may take it for an option; \
+                    "{field} starts with '-', and the program may take argument {at} for an option; \
                      put \"--\" before it in argv if the program understands that"
                 ));
             }
-            program.arg(text);
+            program.arg(&*value);
         }
         program.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
         for (name, value) in [

@@ -18,8 +18,7 @@ fn config(argv: &[&str]) -> CommandHandler {
 }
 
 fn shell(script: &str) -> CommandHandler {
-    // a script's braces are not placeholders
-    config(&["sh", "-c", &script.replace('{', "{{").replace('}', "}}")])
+    config(&["sh", "-c", script])
 }
 
 async fn run(config: CommandHandler, job: Job) -> Outcome {
@@ -115,25 +114,33 @@ async fn the_envelope_comes_on_stdin_and_json_goes_back() {
 
 #[tokio::test]
 async fn f92_a_placeholder_is_one_argument_and_no_shell_sees_it() {
-    let data = r#"{"x":"a b;$(touch /tmp/never) 'c' *","n":7}"#;
-    let argv = ["sh", "-c", "printf '%s|' \"$@\"", "{name}", "{data.x}", "{{{data.n}}}", "--n={data.n}", ""];
-    assert_eq!(text(run(config(&argv), job(data)).await), "a b;$(touch /tmp/never) 'c' *|{7}|--n=7||");
+    let data = r#"{"x":"a b;$(touch /tmp/never) 'c' *","n":7,"empty":""}"#;
+    let argv =
+        ["sh", "-c", "printf '%s|' \"$@\"", "{name}", "{data.x}", "{data.n}", "{data.empty}", "{}", r#"{"a":{}}"#];
+    assert_eq!(text(run(config(&argv), job(data)).await), "a b;$(touch /tmp/never) 'c' *|7||{}|{\"a\":{}}|");
 }
 
 #[tokio::test]
 async fn f92_a_value_must_not_become_an_option() {
     let print = "printf '%s|' \"$@\"";
-    let data = r#"{"x":"-rf","empty":""}"#;
-    let refused = |argv: Vec<&'static str>| async move { fail_reason(run(config(&argv), job(data)).await) };
-    let reason = refused(vec!["sh", "-c", print, "sh", "{data.x}"]).await;
-    assert!(reason.starts_with("argument 4 would start with '-'"), "{reason}");
-    assert!(refused(vec!["sh", "-c", print, "sh", "{data.empty}-x"]).await.starts_with("argument 4 "));
-    // a "--" that comes from the job does not count
     let data = r#"{"dashes":"--","x":"-rf"}"#;
+    let reason = fail_reason(run(config(&["sh", "-c", print, "sh", "{data.x}"]), job(data)).await);
+    assert!(reason.starts_with("data.x starts with '-', and the program may take argument 4 "), "{reason}");
+    // a "--" that comes from the job does not count
     let reason = fail_reason(run(config(&["echo", "{data.dashes}", "{data.x}"]), job(data)).await);
-    assert!(reason.starts_with("argument 1 "), "{reason}");
-    for argv in [["sh", "-c", print, "sh", "--", "{data.x}"], ["sh", "-c", print, "sh", "x", "file{data.x}"]] {
-        assert!(text(run(config(&argv), job(data)).await).contains("-rf|"));
+    assert!(reason.starts_with("data.dashes starts with '-'"), "{reason}");
+    let argv = ["sh", "-c", print, "sh", "--", "{data.x}"];
+    assert_eq!(text(run(config(&argv), job(data)).await), "--|-rf|");
+}
+
+#[test]
+fn f92_a_value_must_not_become_code() {
+    for script in ["process {data.file}", "{name}; ls", "--id={id}", "a{queue}", "{\"n\":{attempt}}"] {
+        let text = Command::new(config(&["sh", "-c", script])).err().expect(script).to_string();
+        assert!(text.contains("make it an argument of its own"), "{script}: {text}");
+    }
+    for script in ["echo ${name}", "awk '{print $1}'", "f() { id; }", "{a,b}", "{", "}{"] {
+        assert!(Command::new(config(&["sh", "-c", script])).is_ok(), "{script}");
     }
 }
 
@@ -407,6 +414,7 @@ fn settings_are_checked_when_the_handler_is_built() {
     assert_eq!(refused(config(&[])), "argv is empty; name at least the program");
     assert_eq!(refused(config(&[""])), "argv is empty; name at least the program");
     assert!(refused(config(&["/opt/{data.x}"])).starts_with("placeholder {data.x} stands in the program's name"));
+    assert!(refused(config(&["a", "{data}"])).starts_with("unknown placeholder {data}"));
     assert!(refused(config(&["a", "{nme}"])).starts_with("unknown placeholder {nme}"));
     assert!(refused(config(&["a", "b\0"])).starts_with("argument \"b\\0\" holds a NUL byte"));
     let mut named = config(&["a"]);
