@@ -1,0 +1,90 @@
+//! One value per fact. The log, counters and whoever else wants to know listen to the same ones.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::job::{Job, JobId, QueueName};
+
+/// Something that happened to a job or a queue.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// An attempt begins.
+    Started { job: Arc<Job> },
+    Completed { job: Arc<Job>, took: Duration },
+    /// Completed although not wanted any more.
+    Discarded { job: Arc<Job>, took: Duration },
+    /// Failed for good.
+    Failed { job: Arc<Job>, reason: String },
+    Expired { job: Arc<Job> },
+    Cancelled { job: Arc<Job>, reason: String },
+    /// The attempt failed, another follows after `wait`.
+    Retrying { job: Arc<Job>, reason: String, wait: Duration },
+    /// Put off without an attempt being charged.
+    Deferred { job: Arc<Job>, reason: String, wait: Duration },
+    /// Given back to the head of its queue.
+    HandedBack { job: Arc<Job> },
+    /// The job is not ours any more; whatever the handler answered is dropped.
+    Lost { job: Arc<Job>, why: String },
+    /// Put back by us because its worker had gone.
+    Stalled { queue: QueueName, id: JobId },
+    /// An id in the queue without a job behind it, taken out.
+    Ghost { queue: QueueName, id: JobId },
+}
+
+/// Told of every event, on the engine's own tasks: be quick.
+pub trait Observer: Send + Sync + 'static {
+    fn observe(&self, event: &Event);
+}
+
+/// Writes events to the log: what needs attention as warnings, the rest as debug.
+pub(crate) struct LogObserver;
+
+impl Observer for LogObserver {
+    fn observe(&self, event: &Event) {
+        match event {
+            Event::Started { job } => {
+                tracing::debug!(queue = %job.queue, job = %job.id, name = %job.name, attempt = job.attempt(), "started");
+            }
+            Event::Completed { job, took } => {
+                tracing::debug!(queue = %job.queue, job = %job.id, name = %job.name, ms = took.as_millis(), "completed");
+            }
+            Event::Discarded { job, took } => {
+                tracing::debug!(queue = %job.queue, job = %job.id, name = %job.name, ms = took.as_millis(), "discarded");
+            }
+            Event::Failed { job, reason } => {
+                tracing::warn!(queue = %job.queue, job = %job.id, name = %job.name, attempt = job.attempt(), reason, "failed");
+            }
+            Event::Expired { job } => tracing::warn!(queue = %job.queue, job = %job.id, name = %job.name, "expired"),
+            Event::Cancelled { job, reason } => {
+                tracing::warn!(queue = %job.queue, job = %job.id, name = %job.name, reason, "cancelled");
+            }
+            Event::Retrying { job, reason, wait } => {
+                let wait = wait.as_millis();
+                tracing::info!(queue = %job.queue, job = %job.id, name = %job.name, attempt = job.attempt(), reason, wait, "retrying");
+            }
+            Event::Deferred { job, reason, wait } => {
+                let wait = wait.as_millis();
+                tracing::info!(queue = %job.queue, job = %job.id, name = %job.name, reason, wait, "deferred");
+            }
+            Event::HandedBack { job } => tracing::info!(queue = %job.queue, job = %job.id, name = %job.name, "handed back"),
+            Event::Lost { job, why } => {
+                tracing::warn!(queue = %job.queue, job = %job.id, name = %job.name, why, "lost: another worker may run it");
+            }
+            Event::Stalled { queue, id } => tracing::warn!(%queue, job = %id, "stalled: put back, its worker has gone"),
+            Event::Ghost { queue, id } => tracing::warn!(%queue, job = %id, "dropped: an id without a readable job behind it"),
+        }
+    }
+}
+
+/// Tells all observers.
+#[derive(Clone)]
+pub(crate) struct Observers(pub(crate) Arc<[Arc<dyn Observer>]>);
+
+impl Observers {
+    pub(crate) fn tell(&self, event: &Event) {
+        for observer in self.0.iter() {
+            observer.observe(event);
+        }
+    }
+}

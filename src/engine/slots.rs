@@ -1,0 +1,136 @@
+//! The slots of one queue and the jobs in them, shared with the renewer.
+//!
+//! The renewer runs on a thread of its own and must not wait for anybody, so the table is behind a
+//! plain mutex held only for a few instructions at a time.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use tokio::task::AbortHandle;
+
+use crate::handler::{CancelReason, JobContext};
+use crate::job::{Job, JobId};
+use crate::store::{Held, Token};
+
+/// A job in its slot.
+pub(crate) struct Occupant {
+    pub(crate) job: Arc<Job>,
+    pub(crate) token: Token,
+    pub(crate) ctx: JobContext,
+    pub(crate) since: Instant,
+    /// When the lock was last known to be whole.
+    pub(crate) renewed: Instant,
+    pub(crate) stage: Stage,
+    pub(crate) task: Option<AbortHandle>,
+}
+
+/// How far a job in a slot is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Its handler runs.
+    Running,
+    /// Its outcome is fixed and on the way to Redis.
+    Recording,
+    /// Its lock is gone; nothing will be recorded.
+    Lost,
+}
+
+/// Number of a slot.
+pub(crate) type Slot = usize;
+
+/// The table. Grows past its size only for jobs that are ours already and found late.
+#[derive(Default)]
+pub(crate) struct Slots {
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    places: Vec<Option<Occupant>>,
+    free: Vec<Slot>,
+}
+
+impl Slots {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().expect("no code panics while holding this lock")
+    }
+
+    pub(crate) fn occupied(&self) -> usize {
+        let table = self.table();
+        table.places.len() - table.free.len()
+    }
+
+    pub(crate) fn put(&self, occupant: Occupant) -> Slot {
+        let mut table = self.table();
+        if let Some(slot) = table.free.pop() {
+            table.places[slot] = Some(occupant);
+            slot
+        } else {
+            table.places.push(Some(occupant));
+            table.places.len() - 1
+        }
+    }
+
+    pub(crate) fn free(&self, slot: Slot) -> Option<Occupant> {
+        let mut table = self.table();
+        let occupant = table.places.get_mut(slot)?.take();
+        if occupant.is_some() {
+            table.free.push(slot);
+        }
+        occupant
+    }
+
+    /// Looks at one occupant, or changes it.
+    pub(crate) fn with<T>(&self, slot: Slot, look: impl FnOnce(&mut Occupant) -> T) -> Option<T> {
+        self.table().places.get_mut(slot)?.as_mut().map(look)
+    }
+
+    /// Looks at every occupant.
+    pub(crate) fn each(&self, mut look: impl FnMut(Slot, &mut Occupant)) {
+        for (slot, place) in self.table().places.iter_mut().enumerate() {
+            if let Some(occupant) = place {
+                look(slot, occupant);
+            }
+        }
+    }
+
+    /// The locks not renewed for `age`.
+    pub(crate) fn due_for_renewal(&self, now: Instant, age: Duration) -> Vec<Held> {
+        let mut due = Vec::new();
+        self.each(|_, occupant| {
+            if occupant.stage != Stage::Lost && now.duration_since(occupant.renewed) >= age {
+                due.push(occupant.held());
+            }
+        });
+        due
+    }
+
+    /// Notes that the locks of these jobs were whole at `at`.
+    pub(crate) fn renewed(&self, held: &[Held], at: Instant) {
+        self.each(|_, occupant| {
+            if held.iter().any(|h| h.token == occupant.token && h.id == occupant.job.id) {
+                occupant.renewed = occupant.renewed.max(at);
+            }
+        });
+    }
+
+    /// Marks jobs whose lock is gone and stops their handlers. A fixed outcome is left alone: the
+    /// attempt to record it will show whose job it is.
+    pub(crate) fn lost(&self, is_lost: impl Fn(&Occupant) -> bool) -> Vec<JobId> {
+        let mut lost = Vec::new();
+        self.each(|_, occupant| {
+            if occupant.stage == Stage::Running && is_lost(occupant) {
+                occupant.stage = Stage::Lost;
+                occupant.ctx.cancel(CancelReason::LockLost);
+                lost.push(occupant.job.id.clone());
+            }
+        });
+        lost
+    }
+}
+
+impl Occupant {
+    pub(crate) fn held(&self) -> Held {
+        Held { id: self.job.id.clone(), token: self.token.clone(), started: self.job.attempts_started }
+    }
+}

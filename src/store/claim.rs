@@ -1,0 +1,145 @@
+//! Takes jobs, holds their locks, finds those whose take was answered into a dead wire.
+
+use std::time::Duration;
+
+use fred::types::Value;
+
+use super::codec::{read_jobs, text};
+use super::script::{ADOPT_JOBS, EXTEND_LOCKS, MOVE_TO_ACTIVE, RELEASE_LOCKS};
+use super::work::{Held, Token, WorkQueue};
+use super::{Error, reply};
+use crate::job::{Job, JobId, UnixMillis};
+
+/// Due delayed jobs moved in one call: enough for a full batch, few enough that the first of
+/// 20,000 due at once does not wait for a thousand others.
+const PROMOTE: i64 = 128;
+
+/// What is asked for in one take.
+#[derive(Debug, Clone)]
+pub(crate) struct Take {
+    /// Never used before: jobs of a take whose reply got lost are found by it.
+    pub(crate) token: Token,
+    /// Free slots.
+    pub(crate) want: u32,
+}
+
+/// What a take brought.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    pub(crate) jobs: Vec<Job>,
+    /// The rate limit is used up for this long.
+    pub(crate) limited: Option<Duration>,
+    /// When the next delayed job is due, as far as known.
+    pub(crate) next_due: Option<UnixMillis>,
+    /// More may be there right now.
+    pub(crate) more: bool,
+    /// Ids that had no job behind them, or one that could not be read as a job.
+    pub(crate) dropped: Vec<JobId>,
+}
+
+impl WorkQueue {
+    /// Takes up to `take.want` jobs.
+    ///
+    /// Not to be repeated after an ambiguous error: the jobs may be ours already, see
+    /// [`WorkQueue::adopt_jobs`]. Not cancel safe for the same reason.
+    pub(crate) async fn move_to_active(&self, take: &Take) -> Result<Taken, Error> {
+        let now = self.store.now();
+        let mut args = Vec::with_capacity(12);
+        self.take_arguments(&mut args, now, Some(take));
+        let reply = self.store.command().script(&MOVE_TO_ACTIVE, &self.slot_key, args).await?;
+        self.read_take(reply, now)
+    }
+
+    /// The arguments 1 to 12 that the scripts which take jobs share.
+    pub(super) fn take_arguments(&self, args: &mut Vec<Value>, now: UnixMillis, take: Option<&Take>) {
+        args.extend([
+            self.base.clone(),
+            now.0.into(),
+            take.map_or_else(|| "".into(), |take| Value::from(&*take.token)),
+            self.lock.clone(),
+            take.map_or(0, |take| i64::from(take.want)).into(),
+            self.worker.clone(),
+            "".into(),
+            "".into(),
+            PROMOTE.into(),
+            self.payload.clone(),
+        ]);
+        args.extend(self.status.clone());
+    }
+
+    /// Reads `{ttl, next due, more, dropped, jobs}`.
+    pub(super) fn read_take(&self, reply: Value, now: UnixMillis) -> Result<Taken, Error> {
+        let mut parts = reply::array("a take", reply)?.into_iter();
+        let mut next = || parts.next().unwrap_or(Value::Null);
+        let limited = reply::integer("a take", &next())?;
+        let next_due = reply::integer("a take", &next())?;
+        let more = reply::integer("a take", &next())? == 1;
+        let dropped = reply::ids("a take", next())?;
+        let jobs = read_jobs(&self.name, reply::array("a take", next())?, now)?;
+        Ok(Taken {
+            jobs,
+            limited: u64::try_from(limited).ok().filter(|ms| *ms > 0).map(Duration::from_millis),
+            next_due: Some(next_due).filter(|ms| *ms > 0).map(UnixMillis),
+            more,
+            dropped,
+        })
+    }
+
+    /// Renews locks; returns the jobs that are not ours any more. Safe to repeat.
+    ///
+    /// Goes over the connection of its own that renewals have.
+    pub(crate) async fn extend_locks(&self, held: &[Held]) -> Result<Vec<JobId>, Error> {
+        let mut args = Vec::with_capacity(2 + 3 * held.len());
+        args.extend([self.base.clone(), self.lock.clone()]);
+        for job in held {
+            args.extend([job.id.as_str().into(), Value::from(&*job.token), job.started.to_string().into()]);
+        }
+        let lost = self.store.renewal().await?.script(&EXTEND_LOCKS, &self.slot_key, args).await?;
+        reply::ids("extend_locks", lost)
+    }
+
+    /// The jobs an unanswered take has moved to active, `known` ones left out. Safe to repeat.
+    pub(crate) async fn adopt_jobs(&self, token: &Token, known: &[JobId]) -> Result<Vec<Job>, Error> {
+        let mut args = vec![self.base.clone(), self.payload.clone(), Value::from(&**token)];
+        args.extend(known.iter().map(|id| Value::from(id.as_str())));
+        let jobs = self.store.command().script(&ADOPT_JOBS, &self.slot_key, args).await?;
+        read_jobs(&self.name, reply::array("adopt_jobs", jobs)?, self.store.now())
+    }
+
+    /// Puts back what earlier incarnations of this worker held. Safe to repeat.
+    pub(crate) async fn release_locks(&self, incarnations: &[String]) -> Result<Vec<JobId>, Error> {
+        let mut args = vec![self.base.clone(), self.now(), i64::from(self.settings.max_stalled).into()];
+        args.extend(self.status.clone());
+        args.extend(incarnations.iter().map(|incarnation| Value::from(incarnation.as_str())));
+        let ids = self.store.command().script(&RELEASE_LOCKS, &self.slot_key, args).await?;
+        reply::ids("release_locks", ids)
+    }
+
+    /// Rings the queue's doorbell again, for a ring that was heard and not answered.
+    pub(crate) async fn ring(&self) -> Result<(), Error> {
+        let args = vec![self.keys.marker().into(), 0.into(), "0".into()];
+        self.store.command().call("ZADD", args).await.map(drop)
+    }
+
+    /// Stores the fleet's limits in the queue, where every BullMQ worker reads them. What the file
+    /// does not name stays as it is.
+    pub(crate) async fn apply_limits(&self) -> Result<(), Error> {
+        let mut args: Vec<Value> = vec![self.keys.meta().into()];
+        if let Some(concurrency) = self.settings.global_concurrency {
+            args.extend(["concurrency".into(), i64::from(concurrency).into()]);
+        }
+        if let Some(limit) = self.settings.rate_limit {
+            let window = crate::job::millis(limit.per);
+            args.extend(["max".into(), i64::from(limit.max).into(), "duration".into(), window.into()]);
+        }
+        if args.len() > 1 {
+            self.store.command().call("HSET", args).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A job's id as it came in a reply.
+pub(super) fn job_id(value: Value) -> Option<JobId> {
+    text(value).map(|id| JobId::stored(&id))
+}

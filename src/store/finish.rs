@@ -1,0 +1,134 @@
+//! Records what became of jobs: completed, failed, retried, delayed, handed back.
+
+use std::time::Duration;
+
+use fred::types::Value;
+use serde_json::value::RawValue;
+
+use super::claim::{Take, Taken};
+use super::reply::{self, Recorded};
+use super::script::FINISH_JOBS;
+use super::work::{Token, WorkQueue};
+use super::Error;
+use crate::job::{JobId, Keep, millis};
+
+/// One outcome to be recorded.
+#[derive(Debug, Clone)]
+pub(crate) struct Finish {
+    pub(crate) id: JobId,
+    pub(crate) token: Token,
+    /// Rows for the job's log.
+    pub(crate) log: Vec<String>,
+    /// Rows kept of the log.
+    pub(crate) keep_logs: Option<u32>,
+    pub(crate) change: Change,
+}
+
+/// What a job changes to.
+#[derive(Debug, Clone)]
+pub(crate) enum Change {
+    Complete {
+        value: Box<RawValue>,
+        keep: Keep,
+    },
+    Fail {
+        reason: String,
+        /// All stack traces so far, a JSON array of strings.
+        stack: String,
+        keep: Keep,
+        /// Total tries the job had.
+        attempts: u32,
+        /// failed, expired or cancelled: what the status message says.
+        state: &'static str,
+    },
+    /// Back to waiting at once, an attempt charged.
+    Retry {
+        reason: String,
+        stack: String,
+        front: bool,
+    },
+    /// Delayed; with reason and stack when an attempt is charged.
+    Delay {
+        wait: Duration,
+        charged: Option<(String, String)>,
+    },
+    /// Back to the head of the queue, no attempt charged.
+    HandBack,
+}
+
+impl WorkQueue {
+    /// Records outcomes and, in the same step, takes jobs for free slots. The first list answers
+    /// each outcome in order.
+    ///
+    /// Repeating it after an ambiguous error is safe for the outcomes: one recorded before answers
+    /// that its job is missing, unlocked or elsewhere. The take needs a token of its own each time.
+    pub(crate) async fn finish_jobs(
+        &self,
+        outcomes: &[Finish],
+        take: Option<&Take>,
+    ) -> Result<(Vec<Recorded>, Taken), Error> {
+        let now = self.store.now();
+        let mut args = Vec::with_capacity(13 + 6 * outcomes.len());
+        self.take_arguments(&mut args, now, take);
+        args.push(self.metrics.clone());
+        for outcome in outcomes {
+            outcome.arguments(&mut args);
+        }
+        let reply = self.store.command().script(&FINISH_JOBS, &self.slot_key, args).await?;
+        let mut parts = reply::array("finish_jobs", reply)?.into_iter();
+        let codes = reply::array("finish_jobs", parts.next().unwrap_or(Value::Null))?;
+        let recorded = codes.iter().map(reply::recorded).collect::<Result<Vec<_>, _>>()?;
+        if recorded.len() != outcomes.len() {
+            let got = format!("{} codes for {} outcomes", recorded.len(), outcomes.len());
+            return Err(Error::Reply { what: "finish_jobs", expected: "a code per outcome", got });
+        }
+        let taken = match (take, parts.next()) {
+            (Some(_), Some(taken)) => self.read_take(taken, now)?,
+            _ => Taken::default(),
+        };
+        Ok((recorded, taken))
+    }
+}
+
+impl Finish {
+    fn arguments(&self, args: &mut Vec<Value>) {
+        for line in &self.log {
+            let keep = self.keep_logs.map(|rows| rows.to_string()).unwrap_or_default();
+            args.extend(["l".into(), self.id.as_str().into(), keep.into(), line.as_str().into()]);
+        }
+        let (id, token) = (Value::from(self.id.as_str()), Value::from(&*self.token));
+        match &self.change {
+            Change::Complete { value, keep } => {
+                args.extend(["c".into(), id, token, value.get().into(), keep_argument(*keep)]);
+            }
+            Change::Fail { reason, stack, keep, attempts, state } => {
+                args.extend(["f".into(), id, token, reason.as_str().into(), keep_argument(*keep)]);
+                args.extend([stack.as_str().into(), i64::from(*attempts).into(), (*state).into()]);
+            }
+            Change::Retry { reason, stack, front } => {
+                let end = if *front { "front" } else { "back" };
+                args.extend(["r".into(), id, token, reason.as_str().into(), stack.as_str().into(), end.into()]);
+            }
+            Change::Delay { wait, charged } => {
+                args.extend(["d".into(), id, token, millis(*wait).into()]);
+                match charged {
+                    Some((reason, stack)) => args.extend(["1".into(), reason.as_str().into(), stack.as_str().into()]),
+                    None => args.extend(["".into(), "".into(), "".into()]),
+                }
+            }
+            Change::HandBack => args.extend(["w".into(), id, token]),
+        }
+    }
+}
+
+/// A retention policy as `fragments/read_keep.lua` reads it.
+pub(super) fn keep_argument(keep: Keep) -> Value {
+    match keep {
+        Keep::All => Value::from_static_str(""),
+        Keep::Nothing => Value::from_static_str("0"),
+        Keep::Some { count, age, limit } => {
+            let part = |n: Option<u64>| n.map(|n| n.to_string()).unwrap_or_default();
+            format!("{},{},{}", part(count), part(age.map(|age| age.as_secs())), part(limit)).into()
+        }
+    }
+}

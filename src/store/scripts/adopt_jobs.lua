@@ -1,0 +1,31 @@
+--[[
+  Finds the jobs a take has moved to active although its reply got lost: those locked by its token.
+
+  KEYS[1]  hash  K(meta), for the slot; all other keys derive from ARGV[1]
+
+  ARGV[1]   text  base "P:Q:"
+  ARGV[2]   int   longest data in bytes that is sent
+  ARGV[3]   text  token of the take
+  ARGV[n…]  text  ids already known to belong to that take
+
+  Reply:   13 values a job, as of move_to_active
+  Codes:   none
+  Events:  none
+  Protocol: none; reads what §5.5 wrote
+]]
+--@include job_fields
+--@include read_job
+
+local base, out, known = ARGV[1], {}, {}
+for at = 4, #ARGV do
+  known[ARGV[at]] = true
+end
+for _, id in ipairs(redis.call('LRANGE', base .. 'active', 0, -1)) do
+  if not known[id] and redis.call('GET', base .. id .. ':lock') == ARGV[3] then
+    local job = job_fields(base .. id)
+    if not job.err then
+      read_job(out, id, job, tonumber(job[8] or '') or 1, tonumber(ARGV[2]))
+    end
+  end
+end
+return out

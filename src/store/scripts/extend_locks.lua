@@ -1,0 +1,39 @@
+--[[
+  Renews the locks of running jobs. A lock that ran out is made anew while nobody else has taken
+  the job: it is still active and was started no more often than its holder knows.
+
+  KEYS[1]  hash  K(meta), for the slot; all other keys derive from ARGV[1]
+
+  ARGV[1]   text  base "P:Q:"
+  ARGV[2]   ms    life of the locks from now
+  ARGV[n…]  per job: id, token, times started as the holder knows it ("" never makes a lock anew)
+
+  Reply:   ids whose lock is lost
+  Codes:   none
+  Events:  none
+  Protocol: §5.10, bullmq 5.81.5 and 6.7.0. PEXPIRE instead of SET, because Redis allows it when memory is short
+]]
+local base, life = ARGV[1], ARGV[2]
+local lost, held, locks = {}, {}, {}
+for at = 3, #ARGV, 3 do
+  locks[#locks + 1] = base .. ARGV[at] .. ':lock'
+end
+local tokens = redis.call('MGET', unpack(locks))
+for n, lock in ipairs(locks) do
+  local at = n * 3
+  local id, token, started = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  if tokens[n] == token then
+    redis.call('PEXPIRE', lock, life)
+    held[#held + 1] = id
+  elseif not tokens[n] and started ~= '' and redis.call('HGET', base .. id, 'ats') == started
+    and redis.call('LPOS', base .. 'active', id) then
+    redis.call('SET', lock, token, 'PX', life)
+    held[#held + 1] = id
+  else
+    lost[#lost + 1] = id
+  end
+end
+if #held > 0 then
+  redis.call('SREM', base .. 'stalled', unpack(held))
+end
+return lost

@@ -1,0 +1,262 @@
+--[[
+  Records what became of running jobs, many in one call and each in the way its outcome asks, then
+  takes jobs for the slots that got free.
+
+  KEYS[1]  hash  K(meta), for the slot; all other keys derive from ARGV[1]
+
+  ARGV[1]   text  base "P:Q:"
+  ARGV[2]   ms    now
+  ARGV[3]   text  token of the take, never that of an earlier one
+  ARGV[4]   ms    life of the locks taken
+  ARGV[5]   int   jobs wanted, 0 takes none
+  ARGV[6]   text  worker name for `pb`, "" for none
+  ARGV[7]   int   the worker's own rate limit, "" for none
+  ARGV[8]   ms    window of that limit, "" for none
+  ARGV[9]   int   due delayed jobs promoted at most
+  ARGV[10]  int   longest data in bytes that is sent
+  ARGV[11]  text  status probe (open_status)
+  ARGV[12]  JSON  status settings (publish_status)
+  ARGV[13]  int   minutes of metrics kept, 0 for none
+  ARGV[n…]  outcomes one after the other, each a kind and its values:
+            "c" id token value keep                  completed; value JSON, keep as in read_keep
+            "f" id token reason keep stack attempts state    failed for good; stack JSON, total tries, and the
+                                                     status word's state: failed, expired or cancelled
+            "r" id token reason stack end            retried at once; end "front" or "back" of the wait list
+            "d" id token delay charged reason stack  delayed; delay in ms; charged "1" counts an attempt and
+                                                     stores reason and stack; else both are ""
+            "w" id token                             back to the head of the queue, no attempt charged
+            "l" id keep line                         a row for the job's log, before its outcome; keep "" for all
+
+  Reply:   {codes, take}: a code per outcome that is not "l": 0, or text "code place" where place is where the job is;
+           take as of move_to_active, {} when none was asked for
+  Codes:   -1 job missing, -2 lock missing, -3 not active, -4 pending children, -6 lock of another, -9 failed children
+  Events:  completed, failed, retries-exhausted, waiting, delayed, drained, and those of a take
+  Protocol: §5.7, §5.8, §5.9, bullmq 5.81.5 and 6.7.0; membership is tested before anything is written (§9.4, 14)
+]]
+--@include queue_state
+--@include open_status
+--@include publish_status
+--@include emit
+--@include mark
+--@include mark_delayed
+--@include add_delayed
+--@include make_ready
+--@include promote_due
+--@include child_completed
+--@include child_failed
+--@include drop_dependency
+--@include finish_deduplication
+--@include trim_finished
+--@include delete_jobs
+--@include read_keep
+--@include count_metric
+--@include locate_job
+--@include claim_jobs
+
+local base, now = ARGV[1], tonumber(ARGV[2])
+local metrics = tonumber(ARGV[13])
+local q = queue_state(base)
+local status = open_status(ARGV[11], ARGV[12])
+
+-- how many values follow each kind
+local arity = {c = 4, f = 7, r = 5, d = 6, w = 2, l = 3}
+local outcomes, locks, family, logs = {}, {}, {}, nil
+local at, last = 14, #ARGV
+while at <= last do
+  local kind = ARGV[at]
+  local id = ARGV[at + 1]
+  if kind == 'l' then
+    logs = logs or {}
+    logs[id] = logs[id] or {keep = ARGV[at + 2]}
+    table.insert(logs[id], ARGV[at + 3])
+  else
+    local n = #outcomes + 1
+    outcomes[n] = at
+    locks[n] = base .. id .. ':lock'
+    if kind == 'c' then
+      family[#family + 1] = base .. id .. ':dependencies'
+      family[#family + 1] = base .. id .. ':unsuccessful'
+    end
+  end
+  at = at + arity[kind] + 1
+end
+
+-- most jobs never had a child: one look for all of them
+local any_family = #family > 0 and redis.call('EXISTS', unpack(family)) > 0
+local tokens = #locks > 0 and redis.call('MGET', unpack(locks)) or {}
+local codes, unlocked, freed = {}, {}, {}
+local finished, removed, policies = {completed = {}, failed = {}}, {}, {}
+local ended = 0
+
+local function refuse(code, id)
+  return code .. ' ' .. locate_job(q, id)
+end
+
+-- Ends a job for good: the part completed and failed have in common. The outcome's own events
+-- come after those of the parent.
+local function finish(target, id, key, job, field, value, keep_text, attempts_made)
+  if job[4] then
+    finish_deduplication(q, id, job[4], now)
+  end
+  if job[2] then
+    if target == 'completed' then
+      child_completed(q, job[2], key, value, now)
+    else
+      child_failed(q, job[2], job[3], key, value, now)
+    end
+  end
+  local policy = policies[target .. keep_text]
+  if not policy then
+    policy = read_keep(keep_text)
+    policy.target = target
+    policies[target .. keep_text] = policy
+  end
+  if policy.count == 0 then
+    if job[2] and target == 'failed' then
+      drop_dependency(q, job[2], key, now)
+    end
+    removed[#removed + 1] = id
+  else
+    policy.used = true
+    local set = finished[target]
+    set[#set + 1] = now
+    set[#set + 1] = id
+    redis.call('HSET', key, field, value, 'finishedOn', now, 'atm', attempts_made)
+    if target == 'failed' then
+      redis.call('HDEL', key, 'defa')
+    end
+  end
+  emit(q, target, 'jobId', id, field, value, 'prev', 'active')
+  if metrics > 0 then
+    count_metric(base, target, metrics, now)
+  end
+  ended = ended + 1
+end
+
+for n, first in ipairs(outcomes) do
+  local kind, id, token = ARGV[first], ARGV[first + 1], ARGV[first + 2]
+  local key = base .. id
+  local code = 0
+  local job = redis.pcall('HMGET', key, 'name', 'parentKey', 'parent', 'deid', 'atm', 'attemptsMade', 'timestamp', 'processedOn', 'priority')
+  if job.err or (not (job[1] or job[7]) and redis.call('EXISTS', key) == 0) then
+    code = refuse(-1, id)
+  elseif kind == 'c' and any_family and redis.call('SCARD', key .. ':dependencies') > 0 then
+    code = refuse(-4, id)
+  elseif kind == 'c' and any_family and redis.call('ZCARD', key .. ':unsuccessful') > 0 then
+    code = refuse(-9, id)
+  elseif token ~= '0' and not tokens[n] then
+    code = refuse(-2, id)
+  elseif token ~= '0' and tokens[n] ~= token then
+    code = refuse(-6, id)
+  else
+    -- young jobs are near the head of the active list, old ones near its tail
+    local old = now - (tonumber(job[8] or '') or now) > 5000
+    if redis.call('LREM', q.active, old and -1 or 1, id) == 0 then
+      code = refuse(-3, id)
+    else
+      if token ~= '0' then
+        unlocked[#unlocked + 1] = locks[n]
+        freed[#freed + 1] = id
+      end
+      local attempts_made = (tonumber(job[6] or job[5] or '') or 0) + 1
+      if logs and logs[id] then
+        redis.call('RPUSH', key .. ':logs', unpack(logs[id]))
+        if logs[id].keep ~= '' then
+          redis.call('LTRIM', key .. ':logs', -tonumber(logs[id].keep), -1)
+        end
+      end
+      if kind == 'c' then
+        if status then
+          publish_status(status, q, id, 'completed', now, attempts_made, '')
+        end
+        finish('completed', id, key, job, 'returnvalue', ARGV[first + 3], ARGV[first + 4], attempts_made)
+      elseif kind == 'f' then
+        local reason = ARGV[first + 3]
+        redis.call('HSET', key, 'failedReason', reason, 'stacktrace', ARGV[first + 5])
+        if status then
+          publish_status(status, q, id, ARGV[first + 7], now, attempts_made, reason)
+        end
+        finish('failed', id, key, job, 'failedReason', reason, ARGV[first + 4], attempts_made)
+        if attempts_made >= tonumber(ARGV[first + 6]) then
+          emit(q, 'retries-exhausted', 'jobId', id, 'attemptsMade', attempts_made)
+        end
+      elseif kind == 'r' then
+        promote_due(q, now, tonumber(ARGV[9]))
+        redis.call('HSET', key, 'failedReason', ARGV[first + 3], 'stacktrace', ARGV[first + 4], 'atm', attempts_made)
+        make_ready(q, id, tonumber(job[9] or '') or 0, ARGV[first + 5] == 'front')
+        emit(q, 'waiting', 'jobId', id, 'prev', 'active')
+        if status then
+          publish_status(status, q, id, 'retrying', now, attempts_made, false)
+        end
+      elseif kind == 'd' then
+        local delay = tonumber(ARGV[first + 3])
+        local charged = ARGV[first + 4] == '1'
+        if charged then
+          redis.call('HSET', key, 'failedReason', ARGV[first + 5], 'stacktrace', ARGV[first + 6], 'delay', delay, 'atm', attempts_made)
+        else
+          redis.call('HSET', key, 'delay', delay)
+        end
+        add_delayed(q, id, now, delay)
+        mark_delayed(q)
+        if status then
+          publish_status(status, q, id, charged and 'retrying' or 'delayed', now, attempts_made, false)
+        end
+      else
+        local priority = tonumber(job[9] or '') or 0
+        if priority > 0 then
+          redis.call('ZADD', base .. 'prioritized', string.format('%.0f', priority * 4294967296), id)
+        else
+          redis.call('RPUSH', q.wait, id)
+        end
+        emit(q, 'waiting', 'jobId', id, 'prev', 'active')
+        mark(q)
+        if status then
+          publish_status(status, q, id, 'waiting', now, attempts_made, false)
+        end
+      end
+    end
+  end
+  codes[n] = code
+end
+
+if #unlocked > 0 then
+  redis.call('DEL', unpack(unlocked))
+  redis.call('SREM', base .. 'stalled', unpack(freed))
+end
+for target, set in pairs(finished) do
+  if #set > 0 then
+    redis.call('ZADD', base .. target, unpack(set))
+  end
+end
+if #removed > 0 then
+  delete_jobs(base, removed)
+end
+for _, policy in pairs(policies) do
+  if policy.used and (policy.age or policy.count) then
+    trim_finished(q, policy.target, policy, now)
+  end
+end
+
+local take = {}
+local quiet = true
+if ARGV[5] ~= '0' then
+  take = claim_jobs(q, {
+    now = now,
+    token = ARGV[3],
+    lock = ARGV[4],
+    want = tonumber(ARGV[5]),
+    worker = ARGV[6],
+    limit_max = tonumber(ARGV[7]),
+    limit_duration = tonumber(ARGV[8]),
+    promote = tonumber(ARGV[9]),
+    payload = tonumber(ARGV[10])
+  }, status)
+  quiet = #take[5] == 0 and take[1] == 0 and take[2] == 0
+elseif #unlocked > 0 and q.concurrency and redis.call('EXISTS', base .. 'wait', base .. 'prioritized') > 0 then
+  -- room under the global concurrency, and this worker does not use it
+  mark(q)
+end
+if ended > 0 and quiet and redis.call('EXISTS', base .. 'wait', q.active, base .. 'prioritized') == 0 then
+  emit(q, 'drained')
+end
+return {codes, take}

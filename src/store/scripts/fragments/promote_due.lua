@@ -1,0 +1,32 @@
+--@include emit
+--@include add_prioritized
+--@include mark
+-- Moves at most `limit` delayed jobs whose time has come to where they can be taken. Returns how
+-- many. An id without a job behind it is dropped.
+local function promote_due(q, now, limit)
+  local delayed = q.base .. 'delayed'
+  local due = redis.call('ZRANGEBYSCORE', delayed, 0, string.format('%.0f', (now + 1) * 4096 - 1), 'LIMIT', 0, limit)
+  if #due == 0 then
+    return 0
+  end
+  redis.call('ZREM', delayed, unpack(due))
+  for _, id in ipairs(due) do
+    local job = q.base .. id
+    -- a key of the wrong type is left for the take to deal with
+    local stored = redis.pcall('HMGET', job, 'priority', 'timestamp', 'name')
+    if stored.err then
+      redis.call('LPUSH', q.wait, id)
+    elseif stored[2] or stored[3] or redis.call('EXISTS', job) == 1 then
+      local priority = tonumber(stored[1] or '') or 0
+      if priority > 0 then
+        add_prioritized(q, id, priority)
+      else
+        redis.call('LPUSH', q.wait, id)
+      end
+      emit(q, 'waiting', 'jobId', id, 'prev', 'delayed')
+      redis.call('HSET', job, 'delay', 0)
+    end
+  end
+  mark(q)
+  return #due
+end

@@ -1,0 +1,53 @@
+-- Publishes one status message about a job, while its hash is still there. `state` picks the
+-- word; `error` is false in states that are not final, '' for no error, else the text. A failed
+-- publish is nobody's failure.
+local function publish_status(status, q, id, state, now, attempt, error)
+  local job = redis.pcall('HMGET', q.base .. id, 'data', 'name', 'opts', 'processedOn', 'progress')
+  if job.err then
+    job = {}
+  end
+  local tenant
+  local read, data = pcall(cjson.decode, job[1] or 'null')
+  if read then
+    tenant = data
+    for _, step in ipairs(status.tenant) do
+      if type(tenant) ~= 'table' then
+        tenant = nil
+        break
+      end
+      local at = tonumber(step)
+      tenant = tenant[step] or (at and tenant[at + 1])
+    end
+  end
+  if type(tenant) == 'table' or tenant == nil then
+    tenant = cjson.null
+  end
+  local parts = {
+    '{"tenantId":', cjson.encode(tenant), ',"jobId":', cjson.encode(id),
+    ',"status":', cjson.encode(status.words[state])
+  }
+  if error then
+    parts[#parts + 1] = ',"error":' .. (error == '' and 'null' or cjson.encode(error))
+  end
+  if status.full then
+    local max = status.attempts
+    local known, opts = pcall(cjson.decode, job[3] or '{}')
+    if known and type(opts) == 'table' then
+      local own = tonumber(opts.attempts or opts.at) or 0
+      max = own > 0 and own or max
+    end
+    local took = error and job[4] and tonumber(job[4]) and string.format('%.0f', now - tonumber(job[4])) or 'null'
+    parts[#parts + 1] = ',"queue":' .. cjson.encode(status.queue) .. ',"name":' .. cjson.encode(job[2] or '')
+    parts[#parts + 1] = string.format(',"attempt":%d,"maxAttempts":%d,"progress":%s,"timestamp":%.0f,"durationMs":%s}',
+      attempt, max, job[5] or '0', now, took)
+  else
+    parts[#parts + 1] = '}'
+  end
+  local message = table.concat(parts)
+  local word = tenant == cjson.null and '' or tostring(tenant)
+  for _, channel in ipairs(status.channels) do
+    -- a function as replacement: text from a job must not be read as a pattern
+    local name = string.gsub(channel, '{tenant}', function() return word end)
+    redis.pcall('PUBLISH', name, message)
+  end
+end

@@ -1,0 +1,24 @@
+-- What every operation must know about a queue, read once per call. `wait` is the list a job
+-- that becomes ready goes to: with a 5.x queue that is paused the `paused` list takes its place.
+local function queue_state(base)
+  local meta = redis.call('HMGET', base .. 'meta', 'paused', 'concurrency', 'max', 'duration', 'opts.maxLenEvents', 'version')
+  local q = {
+    base = base,
+    paused = meta[1] and true or false,
+    concurrency = tonumber(meta[2] or ''),
+    max = tonumber(meta[3] or ''),
+    duration = tonumber(meta[4] or ''),
+    max_events = tonumber(meta[5] or ''),
+    events = base .. 'events',
+    active = base .. 'active',
+    wait = base .. 'wait'
+  }
+  if not q.max_events then
+    q.max_events = 10000
+    redis.call('HSET', base .. 'meta', 'opts.maxLenEvents', 10000)
+  end
+  if q.paused and meta[6] and string.find(meta[6], ':5.', 1, true) then
+    q.wait = base .. 'paused'
+  end
+  return q
+end

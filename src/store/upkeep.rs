@@ -1,0 +1,60 @@
+//! Work that no single job asks for: rescue stalled jobs, prune finished ones.
+
+use fred::types::Value;
+
+use super::finish::keep_argument;
+use super::reply;
+use super::script::{MOVE_STALLED_JOBS_TO_WAIT, PRUNE_FINISHED};
+use super::work::WorkQueue;
+use super::Error;
+use crate::job::{JobId, Keep, State, millis};
+
+/// What a stalled check found.
+#[derive(Debug, Default)]
+pub(crate) struct Rescued {
+    pub(crate) recovered: Vec<JobId>,
+    /// Ids in active without a job behind them.
+    pub(crate) dropped: Vec<JobId>,
+}
+
+impl WorkQueue {
+    /// Puts jobs back whose worker has gone. Safe to repeat; does nothing while another worker's
+    /// check is younger than the interval.
+    pub(crate) async fn move_stalled_jobs_to_wait(&self) -> Result<Rescued, Error> {
+        let args: [Value; 6] = [
+            self.base.clone(),
+            self.now(),
+            millis(self.settings.stalled_interval).into(),
+            i64::from(self.settings.max_stalled).into(),
+            self.status[0].clone(),
+            self.status[1].clone(),
+        ];
+        let reply = self.store.command().script(&MOVE_STALLED_JOBS_TO_WAIT, &self.slot_key, args.into()).await?;
+        let mut lists = reply::array("move_stalled_jobs_to_wait", reply)?.into_iter();
+        let mut next = || reply::ids("move_stalled_jobs_to_wait", lists.next().unwrap_or(Value::Null));
+        Ok(Rescued { recovered: next()?, dropped: next()? })
+    }
+
+    /// Deletes finished jobs past the queue's keeping, in bounded steps; returns how many went.
+    /// Safe to repeat.
+    pub(crate) async fn prune_finished(&self) -> Result<u64, Error> {
+        let mut gone = 0;
+        for (state, keep) in
+            [(State::Completed, self.settings.policy.keep_completed), (State::Failed, self.settings.policy.keep_failed)]
+        {
+            if !matches!(keep, Keep::Some { .. }) {
+                continue;
+            }
+            loop {
+                let args = vec![self.base.clone(), self.now(), state.as_str().into(), keep_argument(keep)];
+                let reply = self.store.command().script(&PRUNE_FINISHED, &self.slot_key, args).await?;
+                let step = reply::integer("prune_finished", &reply)?;
+                gone += u64::try_from(step).unwrap_or(0);
+                if step == 0 {
+                    break;
+                }
+            }
+        }
+        Ok(gone)
+    }
+}

@@ -1,0 +1,115 @@
+//! One queue as a worker sees it: the settings every script call repeats, made once.
+
+use std::time::Duration;
+
+use fred::types::Value;
+use serde_json::json;
+
+use super::Store;
+use super::keys::Keys;
+use crate::config;
+use crate::job::{JobId, QueueName, millis};
+
+/// A worker's hold on one queue. Its operations are in `claim`, `finish` and `upkeep`.
+#[derive(Clone)]
+pub(crate) struct WorkQueue {
+    pub(super) store: Store,
+    pub(super) name: QueueName,
+    pub(super) keys: Keys,
+    /// Names the slot of every script call.
+    pub(super) slot_key: String,
+    pub(super) base: Value,
+    pub(super) lock: Value,
+    pub(super) worker: Value,
+    pub(super) payload: Value,
+    pub(super) metrics: Value,
+    pub(super) status: [Value; 2],
+    pub(super) settings: config::Queue,
+}
+
+impl WorkQueue {
+    /// `worker` is stored with each job taken; `always` publishes status messages also when
+    /// nobody listens on this server, as somebody may on a replica.
+    pub(crate) fn new(
+        store: &Store,
+        settings: &config::Queue,
+        status: &config::Status,
+        worker: Option<&str>,
+        always: bool,
+    ) -> Self {
+        let keys = Keys::new(store.prefix(), &settings.name);
+        Self {
+            store: store.clone(),
+            name: settings.name.clone(),
+            slot_key: keys.meta(),
+            base: keys.base().into(),
+            keys,
+            lock: millis(settings.lock).into(),
+            worker: worker.unwrap_or_default().into(),
+            payload: i64::try_from(settings.max_payload).unwrap_or(i64::MAX).into(),
+            metrics: i64::from(settings.metrics).into(),
+            status: status_arguments(status, &settings.name, settings.policy.attempts, always),
+            settings: settings.clone(),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &QueueName {
+        &self.name
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(crate) fn marker(&self) -> String {
+        self.keys.marker()
+    }
+
+    /// Length of a lock's life.
+    pub(crate) fn lock_life(&self) -> Duration {
+        self.settings.lock
+    }
+
+    pub(super) fn now(&self) -> Value {
+        self.store.now().0.into()
+    }
+}
+
+/// The two arguments that tell a script about status messages: whom to ask for listeners, and
+/// everything a message is made of.
+pub(super) fn status_arguments(status: &config::Status, queue: &QueueName, attempts: u32, always: bool) -> [Value; 2] {
+    if !status.enabled || status.channels.is_empty() {
+        return ["".into(), "".into()];
+    }
+    let channels: Vec<String> = status.channels.iter().map(|c| c.replace("{queue}", queue.as_str())).collect();
+    let probe = match channels.as_slice() {
+        [one] if !always && !one.contains("{tenant}") => one.clone(),
+        _ => "*".to_owned(),
+    };
+    // a JSON pointer's steps, escapes undone (RFC 6901)
+    let tenant: Vec<String> =
+        status.tenant.split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~")).collect();
+    let words: serde_json::Map<_, _> =
+        config::Status::WORDS.iter().map(|(state, _)| ((*state).to_owned(), status.word(state).into())).collect();
+    let settings = json!({
+        "channels": channels,
+        "tenant": tenant,
+        "full": status.format == config::StatusFormat::Full,
+        "words": words,
+        "queue": queue,
+        "attempts": attempts,
+    });
+    [probe.into(), settings.to_string().into()]
+}
+
+/// A job whose lock is held.
+#[derive(Debug, Clone)]
+pub(crate) struct Held {
+    pub(crate) id: JobId,
+    pub(crate) token: Token,
+    /// Times started, as read with the take.
+    pub(crate) started: u32,
+}
+
+/// Proof that a job was taken by us: one per take, `INCARNATION:NUMBER`.
+pub(crate) type Token = std::sync::Arc<str>;
