@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use fred::types::Value;
+use super::Value;
 
-use super::codec::{read_jobs, text};
-use super::script::{ADOPT_JOBS, EXTEND_LOCKS, MOVE_TO_ACTIVE, RELEASE_LOCKS};
+use super::codec::read_jobs;
+use super::script::{ADOPT_JOBS, CHECK_QUEUE, EXTEND_LOCKS, MOVE_TO_ACTIVE, RELEASE_LOCKS};
 use super::work::{Held, Token, WorkQueue};
 use super::{Error, reply};
 use crate::job::{Job, JobId, UnixMillis};
@@ -121,6 +121,12 @@ impl WorkQueue {
         self.store.command().call("ZADD", args).await.map(drop)
     }
 
+    /// Fails with [`Error::WrongType`] when a key of the queue is not what BullMQ makes it.
+    pub(crate) async fn check_queue(&self) -> Result<(), Error> {
+        let args = vec![self.base.clone()];
+        self.store.command().script(&CHECK_QUEUE, &self.slot_key, args).await.map(drop)
+    }
+
     /// Stores the fleet's limits in the queue, where every BullMQ worker reads them. What the file
     /// does not name stays as it is.
     pub(crate) async fn apply_limits(&self) -> Result<(), Error> {
@@ -137,9 +143,4 @@ impl WorkQueue {
         }
         Ok(())
     }
-}
-
-/// A job's id as it came in a reply.
-pub(super) fn job_id(value: Value) -> Option<JobId> {
-    text(value).map(|id| JobId::stored(&id))
 }

@@ -3,8 +3,7 @@
 //! What cannot be read makes a job with a deferred failure: it is failed with the reason,
 //! without being run, by the same road as every other job (faults F64 to F70).
 
-use bytes_utils::Str;
-use fred::types::Value;
+use super::Value;
 use serde_json::value::RawValue;
 
 use super::Error;
@@ -20,7 +19,11 @@ const MAX_DEPTH: usize = 512;
 /// Reads the jobs of a take. `now` stands in for moments that are missing.
 pub(super) fn read_jobs(queue: &QueueName, values: Vec<Value>, now: UnixMillis) -> Result<Vec<Job>, Error> {
     if values.len() % FIELDS != 0 {
-        return Err(Error::Reply { what: "a take", expected: "13 values a job", got: format!("{} values", values.len()) });
+        return Err(Error::Reply {
+            what: "a take",
+            expected: "13 values a job",
+            got: format!("{} values", values.len()),
+        });
     }
     let mut jobs = Vec::with_capacity(values.len() / FIELDS);
     let mut values = values.into_iter();
@@ -44,7 +47,7 @@ fn read_job(queue: &QueueName, values: &mut impl Iterator<Item = Value>, now: Un
         Some(stored) => match JobOptions::parse(&stored) {
             Ok((opts, warnings)) => {
                 for warning in warnings {
-                    tracing::warn!(%queue, job = %&*id, "{warning}");
+                    tracing::warn!(%queue, job = %id, "{warning}");
                 }
                 opts
             }
@@ -59,11 +62,11 @@ fn read_job(queue: &QueueName, values: &mut impl Iterator<Item = Value>, now: Un
     let attempts_made = count(&next());
     let attempts_started = count(&next());
     let stalled = count(&next());
-    let deferred_failure = text(next()).map(|reason| reason.to_string()).or(broken);
+    let deferred_failure = text(next()).or(broken);
     Job {
         id: JobId::stored(&id),
         queue: queue.clone(),
-        name: name.to_string(),
+        name,
         data,
         opts,
         timestamp,
@@ -73,9 +76,9 @@ fn read_job(queue: &QueueName, values: &mut impl Iterator<Item = Value>, now: Un
         attempts_started,
         stalled,
         deferred_failure,
-        parent_key: text(next()).map(|key| key.to_string()),
-        scheduler: text(next()).map(|id| id.to_string()),
-        stacktrace: text(next()).map(|list| list.to_string()),
+        parent_key: text(next()),
+        scheduler: text(next()),
+        stacktrace: text(next()),
     }
 }
 
@@ -94,8 +97,9 @@ fn read_data(value: Value) -> Result<Box<RawValue>, String> {
         return Err(format!("data is nested deeper than {MAX_DEPTH} levels"));
     }
     // place and kind of the mistake, never the content
-    RawValue::from_string(stored.to_string()).map_err(|e| {
-        format!("data is not JSON: {:?} error at line {} column {}", e.classify(), e.line(), e.column()).to_lowercase()
+    RawValue::from_string(stored).map_err(|e| {
+        format!("data is not JSON: {:?} error at line {} column {}", e.classify(), e.line(), e.column())
+            .to_lowercase()
             .replacen("json", "JSON", 1)
     })
 }
@@ -122,18 +126,17 @@ fn too_deep(json: &str) -> bool {
 }
 
 /// Text of a reply; bytes that are no UTF-8 are replaced where they are not worth a failure.
-pub(super) fn text(value: Value) -> Option<Str> {
+fn text(value: Value) -> Option<String> {
     match value {
-        Value::String(text) => Some(text),
-        Value::Bytes(bytes) => Some(Str::from(String::from_utf8_lossy(&bytes).into_owned())),
-        Value::Integer(n) => Some(Str::from(n.to_string())),
-        Value::Double(n) => Some(Str::from(n.to_string())),
+        Value::String(text) => Some(text.to_string()),
+        Value::Bytes(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+        Value::Integer(n) => Some(n.to_string()),
         _ => None,
     }
 }
 
 /// A number in whatever form it was stored; out of range is clamped to ±2^53.
-pub(super) fn integer(value: &Value) -> Option<i64> {
+fn integer(value: &Value) -> Option<i64> {
     match value {
         Value::Integer(n) => Some(*n),
         #[expect(clippy::cast_possible_truncation, reason = "clamped first")]
@@ -155,8 +158,19 @@ mod tests {
 
     fn job(data: Value, opts: Value) -> Job {
         let values = vec![
-            "7".into(), "welcome".into(), data, opts, "1700000000000".into(), "3".into(), "1".into(), Value::Integer(2),
-            Value::Null, Value::Null, Value::Null, Value::Null, Value::Null,
+            "7".into(),
+            "welcome".into(),
+            data,
+            opts,
+            "1700000000000".into(),
+            "3".into(),
+            "1".into(),
+            Value::Integer(2),
+            Value::Null,
+            Value::Null,
+            Value::Null,
+            Value::Null,
+            Value::Null,
         ];
         read_jobs(&QueueName::new("q").unwrap(), values, UnixMillis(5)).unwrap().remove(0)
     }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use fred::types::Value;
+use super::Value;
 use serde_json::value::RawValue;
 
+use super::Error;
 use super::claim::{Take, Taken};
 use super::reply::{self, Recorded};
 use super::script::FINISH_JOBS;
 use super::work::{Token, WorkQueue};
-use super::Error;
 use crate::job::{JobId, Keep, millis};
 
 /// One outcome to be recorded.

@@ -5,10 +5,13 @@
 
 #![allow(dead_code, reason = "the rooms to the right are being built")]
 
+mod claim;
 mod clock;
+mod codec;
 mod connection;
 mod embedded;
 mod error;
+mod finish;
 mod keys;
 mod queue;
 mod record;
@@ -18,6 +21,8 @@ mod server;
 mod subscription;
 #[cfg(test)]
 pub(crate) mod testing;
+mod upkeep;
+mod work;
 
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -28,14 +33,21 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::config;
 use crate::job::{QueueName, UnixMillis};
 
+pub(crate) use claim::{Take, Taken};
 pub(crate) use connection::{Connection, Link, Role, Value};
 pub use embedded::Embedding;
 pub use error::Error;
+pub(crate) use finish::{Change, Finish};
 pub(crate) use keys::Keys;
 pub use queue::{Counts, MAX_PAGE, Overview, Queue, StoredRateLimit};
 pub use record::JobRecord;
 pub use server::{ServerInfo, ServerKind, ServerUsage};
 pub use subscription::{Message, Subscription};
+pub(crate) use reply::{Code, Recorded};
+pub use server::{ServerInfo, ServerKind};
+
+pub(crate) use upkeep::Rescued;
+pub(crate) use work::{Held, Token, WorkQueue};
 
 use clock::ServerClock;
 use embedded::Embedded;

@@ -80,8 +80,11 @@ pub(crate) enum Code {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Recorded {
     Done,
-    /// Not recorded; `place` is the collection the job is in now, or `gone`.
-    Refused { code: Code, place: String },
+    /// Not recorded; `place` is the collection the job is in now, BullMQ's word.
+    Refused {
+        code: Code,
+        place: String,
+    },
 }
 
 /// One answer of `finish_jobs`: 0, or "code place", or "-100 place text".

@@ -112,12 +112,50 @@ macro_rules! fragments {
 }
 
 scripts! {
+    ADD_JOBS = "add_jobs",
+    ADOPT_JOBS = "adopt_jobs",
+    CHECK_QUEUE = "check_queue",
+    EXTEND_LOCKS = "extend_locks",
+    FINISH_JOBS = "finish_jobs",
     JOB = "job",
     JOBS = "jobs",
+    MOVE_STALLED_JOBS_TO_WAIT = "move_stalled_jobs_to_wait",
+    MOVE_TO_ACTIVE = "move_to_active",
     OVERVIEW = "overview",
+    PRUNE_FINISHED = "prune_finished",
+    RELEASE_LOCKS = "release_locks",
 }
 
-const FRAGMENTS: &[(&str, &str)] = fragments!["state_of"];
+const FRAGMENTS: &[(&str, &str)] = fragments![
+    "add_delayed",
+    "add_prioritized",
+    "child_completed",
+    "child_failed",
+    "claim_jobs",
+    "count_metric",
+    "delete_jobs",
+    "drop_dependency",
+    "emit",
+    "finish_deduplication",
+    "is_held",
+    "job_fields",
+    "make_ready",
+    "mark",
+    "mark_delayed",
+    "open_status",
+    "promote_due",
+    "publish_status",
+    "quarantine",
+    "queue_state",
+    "read_job",
+    "read_keep",
+    "recover_job",
+    "release_parent",
+    "split_key",
+    "state_of",
+    "store_job",
+    "trim_finished",
+];
 
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,12 @@
 //! Work that no single job asks for: rescue stalled jobs, prune finished ones.
 
-use fred::types::Value;
+use super::Value;
 
+use super::Error;
 use super::finish::keep_argument;
 use super::reply;
 use super::script::{MOVE_STALLED_JOBS_TO_WAIT, PRUNE_FINISHED};
 use super::work::WorkQueue;
-use super::Error;
 use crate::job::{JobId, Keep, State, millis};
 
 /// What a stalled check found.

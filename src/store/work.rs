@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fred::types::Value;
+use super::Value;
 use serde_json::json;
 
 use super::Store;

@@ -2,7 +2,7 @@
   Adds jobs, in order, each as BullMQ adds one: standard, delayed, prioritized, at the front, with
   its own id.
 
-  KEYS[1]  hash  K(meta), for the slot; all other keys derive from ARGV[1]
+  KEYS[1]  hash  K(meta), names the slot; all other keys derive from ARGV[1]
 
   ARGV[1]   text  base "P:Q:"
   ARGV[2]   text  status probe (open_status)

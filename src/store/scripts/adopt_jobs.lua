@@ -1,7 +1,7 @@
 --[[
   Finds the jobs a take has moved to active although its reply got lost: those locked by its token.
 
-  KEYS[1]  hash  K(meta), for the slot; all other keys derive from ARGV[1]
+  KEYS[1]  hash  K(meta), names the slot; all other keys derive from ARGV[1]
 
   ARGV[1]   text  base "P:Q:"
   ARGV[2]   int   longest data in bytes that is sent

@@ -2,7 +2,7 @@
   Renews the locks of running jobs. A lock that ran out is made anew while nobody else has taken
   the job: it is still active and was started no more often than its holder knows.
 
-  KEYS[1]  hash  K(meta), for the slot; all other keys derive from ARGV[1]
+  KEYS[1]  hash  K(meta), names the slot; all other keys derive from ARGV[1]
 
   ARGV[1]   text  base "P:Q:"
   ARGV[2]   ms    life of the locks from now

@@ -2,7 +2,7 @@
   Records what became of running jobs, many in one call and each in the way its outcome asks, then
   takes jobs for the slots that got free.
 
-  KEYS[1]  hash  K(meta), for the slot; all other keys derive from ARGV[1]
+  KEYS[1]  hash  K(meta), names the slot; all other keys derive from ARGV[1]
 
   ARGV[1]   text  base "P:Q:"
   ARGV[2]   ms    now
@@ -29,7 +29,8 @@
 
   Reply:   {codes, take}: a code per outcome that is not "l": 0, or text "code place" where place is where the job is;
            take as of move_to_active, {} when none was asked for
-  Codes:   -1 job missing, -2 lock missing, -3 not active, -4 pending children, -6 lock of another, -9 failed children
+  Codes:   -1 job missing, -2 lock missing, -3 not active, -4 pending children, -6 lock of another, -9 failed children,
+           -100 a command failed (its text follows the place); the job is active as before
   Events:  completed, failed, retries-exhausted, waiting, delayed, drained, and those of a take
   Protocol: §5.7, §5.8, §5.9, bullmq 5.81.5 and 6.7.0; membership is tested before anything is written (§9.4, 14)
 ]]
@@ -50,7 +51,7 @@
 --@include delete_jobs
 --@include read_keep
 --@include count_metric
---@include locate_job
+--@include state_of
 --@include claim_jobs
 
 local base, now = ARGV[1], tonumber(ARGV[2])
@@ -85,11 +86,11 @@ end
 local any_family = #family > 0 and redis.call('EXISTS', unpack(family)) > 0
 local tokens = #locks > 0 and redis.call('MGET', unpack(locks)) or {}
 local codes, unlocked, freed = {}, {}, {}
-local finished, removed, policies = {completed = {}, failed = {}}, {}, {}
+local removed, policies = {}, {}
 local ended = 0
 
 local function refuse(code, id)
-  return code .. ' ' .. locate_job(q, id)
+  return code .. ' ' .. state_of(base, id)
 end
 
 -- Ends a job for good: the part completed and failed have in common. The outcome's own events
@@ -117,14 +118,12 @@ local function finish(target, id, key, job, field, value, keep_text, attempts_ma
     end
     removed[#removed + 1] = id
   else
-    policy.used = true
-    local set = finished[target]
-    set[#set + 1] = now
-    set[#set + 1] = id
     redis.call('HSET', key, field, value, 'finishedOn', now, 'atm', attempts_made)
     if target == 'failed' then
       redis.call('HDEL', key, 'defa')
     end
+    policy.used = true
+    redis.call('ZADD', base .. target, now, id)
   end
   emit(q, target, 'jobId', id, field, value, 'prev', 'active')
   if metrics > 0 then
@@ -133,87 +132,99 @@ local function finish(target, id, key, job, field, value, keep_text, attempts_ma
   ended = ended + 1
 end
 
-for n, first in ipairs(outcomes) do
+-- Records one outcome and returns its code. `left` learns that the job is no longer active.
+local function record(n, first, left)
   local kind, id, token = ARGV[first], ARGV[first + 1], ARGV[first + 2]
   local key = base .. id
-  local code = 0
-  local job = redis.pcall('HMGET', key, 'name', 'parentKey', 'parent', 'deid', 'atm', 'attemptsMade', 'timestamp', 'processedOn', 'priority')
+  local job = redis.pcall('HMGET', key, 'name', 'parentKey', 'parent', 'deid', 'atm', 'attemptsMade', 'timestamp',
+    'processedOn', 'priority')
   if job.err or (not (job[1] or job[7]) and redis.call('EXISTS', key) == 0) then
-    code = refuse(-1, id)
+    return refuse(-1, id)
   elseif kind == 'c' and any_family and redis.call('SCARD', key .. ':dependencies') > 0 then
-    code = refuse(-4, id)
+    return refuse(-4, id)
   elseif kind == 'c' and any_family and redis.call('ZCARD', key .. ':unsuccessful') > 0 then
-    code = refuse(-9, id)
-  elseif token ~= '0' and not tokens[n] then
-    code = refuse(-2, id)
+    return refuse(-9, id)
   elseif token ~= '0' and tokens[n] ~= token then
-    code = refuse(-6, id)
-  else
-    -- young jobs are near the head of the active list, old ones near its tail
-    local old = now - (tonumber(job[8] or '') or now) > 5000
-    if redis.call('LREM', q.active, old and -1 or 1, id) == 0 then
-      code = refuse(-3, id)
+    return refuse(tokens[n] and -6 or -2, id)
+  end
+  -- young jobs are near the head of the active list, old ones near its tail
+  local old = now - (tonumber(job[8] or '') or now) > 5000
+  if redis.call('LREM', q.active, old and -1 or 1, id) == 0 then
+    return refuse(-3, id)
+  end
+  left[1] = id
+  local attempts_made = (tonumber(job[6] or job[5] or '') or 0) + 1
+  local priority = tonumber(job[9] or '') or 0
+  if logs and logs[id] then
+    redis.call('RPUSH', key .. ':logs', unpack(logs[id]))
+    if logs[id].keep ~= '' then
+      redis.call('LTRIM', key .. ':logs', -tonumber(logs[id].keep), -1)
+    end
+  end
+  if kind == 'c' then
+    if status then
+      publish_status(status, q, id, 'completed', now, attempts_made, '')
+    end
+    finish('completed', id, key, job, 'returnvalue', ARGV[first + 3], ARGV[first + 4], attempts_made)
+  elseif kind == 'f' then
+    local reason = ARGV[first + 3]
+    redis.call('HSET', key, 'failedReason', reason, 'stacktrace', ARGV[first + 5])
+    if status then
+      publish_status(status, q, id, ARGV[first + 7], now, attempts_made, reason)
+    end
+    finish('failed', id, key, job, 'failedReason', reason, ARGV[first + 4], attempts_made)
+    if attempts_made >= tonumber(ARGV[first + 6]) then
+      emit(q, 'retries-exhausted', 'jobId', id, 'attemptsMade', attempts_made)
+    end
+  elseif kind == 'r' then
+    promote_due(q, now, tonumber(ARGV[9]))
+    redis.call('HSET', key, 'failedReason', ARGV[first + 3], 'stacktrace', ARGV[first + 4], 'atm', attempts_made)
+    make_ready(q, id, priority, ARGV[first + 5] == 'front')
+    emit(q, 'waiting', 'jobId', id, 'prev', 'active')
+    if status then
+      publish_status(status, q, id, 'retrying', now, attempts_made, false)
+    end
+  elseif kind == 'd' then
+    local delay = tonumber(ARGV[first + 3])
+    local charged = ARGV[first + 4] == '1'
+    if charged then
+      redis.call('HSET', key, 'failedReason', ARGV[first + 5], 'stacktrace', ARGV[first + 6], 'delay', delay,
+        'atm', attempts_made)
     else
-      if token ~= '0' then
-        unlocked[#unlocked + 1] = locks[n]
-        freed[#freed + 1] = id
-      end
-      local attempts_made = (tonumber(job[6] or job[5] or '') or 0) + 1
-      if logs and logs[id] then
-        redis.call('RPUSH', key .. ':logs', unpack(logs[id]))
-        if logs[id].keep ~= '' then
-          redis.call('LTRIM', key .. ':logs', -tonumber(logs[id].keep), -1)
-        end
-      end
-      if kind == 'c' then
-        if status then
-          publish_status(status, q, id, 'completed', now, attempts_made, '')
-        end
-        finish('completed', id, key, job, 'returnvalue', ARGV[first + 3], ARGV[first + 4], attempts_made)
-      elseif kind == 'f' then
-        local reason = ARGV[first + 3]
-        redis.call('HSET', key, 'failedReason', reason, 'stacktrace', ARGV[first + 5])
-        if status then
-          publish_status(status, q, id, ARGV[first + 7], now, attempts_made, reason)
-        end
-        finish('failed', id, key, job, 'failedReason', reason, ARGV[first + 4], attempts_made)
-        if attempts_made >= tonumber(ARGV[first + 6]) then
-          emit(q, 'retries-exhausted', 'jobId', id, 'attemptsMade', attempts_made)
-        end
-      elseif kind == 'r' then
-        promote_due(q, now, tonumber(ARGV[9]))
-        redis.call('HSET', key, 'failedReason', ARGV[first + 3], 'stacktrace', ARGV[first + 4], 'atm', attempts_made)
-        make_ready(q, id, tonumber(job[9] or '') or 0, ARGV[first + 5] == 'front')
-        emit(q, 'waiting', 'jobId', id, 'prev', 'active')
-        if status then
-          publish_status(status, q, id, 'retrying', now, attempts_made, false)
-        end
-      elseif kind == 'd' then
-        local delay = tonumber(ARGV[first + 3])
-        local charged = ARGV[first + 4] == '1'
-        if charged then
-          redis.call('HSET', key, 'failedReason', ARGV[first + 5], 'stacktrace', ARGV[first + 6], 'delay', delay, 'atm', attempts_made)
-        else
-          redis.call('HSET', key, 'delay', delay)
-        end
-        add_delayed(q, id, now, delay)
-        mark_delayed(q)
-        if status then
-          publish_status(status, q, id, charged and 'retrying' or 'delayed', now, attempts_made, false)
-        end
-      else
-        local priority = tonumber(job[9] or '') or 0
-        if priority > 0 then
-          redis.call('ZADD', base .. 'prioritized', string.format('%.0f', priority * 4294967296), id)
-        else
-          redis.call('RPUSH', q.wait, id)
-        end
-        emit(q, 'waiting', 'jobId', id, 'prev', 'active')
-        mark(q)
-        if status then
-          publish_status(status, q, id, 'waiting', now, attempts_made, false)
-        end
-      end
+      redis.call('HSET', key, 'delay', delay)
+    end
+    add_delayed(q, id, now, delay)
+    mark_delayed(q)
+    if status then
+      publish_status(status, q, id, charged and 'retrying' or 'delayed', now, attempts_made, false)
+    end
+  else
+    if priority > 0 then
+      redis.call('ZADD', base .. 'prioritized', string.format('%.0f', priority * 4294967296), id)
+    else
+      redis.call('RPUSH', q.wait, id)
+    end
+    emit(q, 'waiting', 'jobId', id, 'prev', 'active')
+    mark(q)
+    if status then
+      publish_status(status, q, id, 'waiting', now, attempts_made, false)
+    end
+  end
+  if token ~= '0' then
+    unlocked[#unlocked + 1] = locks[n]
+    freed[#freed + 1] = id
+  end
+  return 0
+end
+
+for n, first in ipairs(outcomes) do
+  -- a script is not rolled back: what fails for one job must not keep the others from their end
+  local left = {}
+  local worked, code = pcall(record, n, first, left)
+  if not worked then
+    code = '-100 active ' .. tostring(type(code) == 'table' and code.err or code)
+    if left[1] then
+      redis.call('LPUSH', q.active, left[1])
     end
   end
   codes[n] = code
@@ -222,11 +233,6 @@ end
 if #unlocked > 0 then
   redis.call('DEL', unpack(unlocked))
   redis.call('SREM', base .. 'stalled', unpack(freed))
-end
-for target, set in pairs(finished) do
-  if #set > 0 then
-    redis.call('ZADD', base .. target, unpack(set))
-  end
 end
 if #removed > 0 then
   delete_jobs(base, removed)

@@ -2,7 +2,7 @@
   Puts jobs back whose worker has gone: those that were active at the last check, have not been
   renewed since and carry no lock. Does nothing when any worker checked within the interval.
 
-  KEYS[1]  hash  K(meta), for the slot; all other keys derive from ARGV[1]
+  KEYS[1]  hash  K(meta), names the slot; all other keys derive from ARGV[1]
 
   ARGV[1]  text  base "P:Q:"
   ARGV[2]  ms    now

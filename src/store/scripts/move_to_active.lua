@@ -2,7 +2,7 @@
   Takes as many jobs as a worker has free slots: due delayed jobs are promoted, then jobs move from
   wait and prioritized to active, each locked by the token and counted as started.
 
-  KEYS[1]  hash  K(meta), for the slot; all other keys derive from ARGV[1]
+  KEYS[1]  hash  K(meta), names the slot; all other keys derive from ARGV[1]
 
   ARGV[1]   text  base "P:Q:"
   ARGV[2]   ms    now

@@ -1,7 +1,7 @@
 --[[
   Deletes finished jobs past their keeping, also when nothing finishes any more.
 
-  KEYS[1]  hash  K(meta), for the slot; all other keys derive from ARGV[1]
+  KEYS[1]  hash  K(meta), names the slot; all other keys derive from ARGV[1]
 
   ARGV[1]  text  base "P:Q:"
   ARGV[2]  ms    now

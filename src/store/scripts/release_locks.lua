@@ -2,7 +2,7 @@
   Puts jobs back that earlier incarnations of this very worker left behind, told by the first part
   of their lock tokens, without waiting for the locks to run out.
 
-  KEYS[1]  hash  K(meta), for the slot; all other keys derive from ARGV[1]
+  KEYS[1]  hash  K(meta), names the slot; all other keys derive from ARGV[1]
 
   ARGV[1]   text  base "P:Q:"
   ARGV[2]   ms    now

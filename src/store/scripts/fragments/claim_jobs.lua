@@ -48,7 +48,11 @@ local function claim_jobs(q, c, status)
     end
   end
 
-  local dropped, taken, charged = {}, {}, 0
+  if #ids > 0 then
+    -- before anything that can fail: what is active and not locked is found by the next stalled check
+    redis.call('LPUSH', q.active, unpack(ids))
+  end
+  local dropped, taken, charged = {}, 0, 0
   for _, id in ipairs(ids) do
     local key = base .. id
     -- entries that start with "0:" are wake-up calls of old releases
@@ -56,14 +60,16 @@ local function claim_jobs(q, c, status)
     if job and job.err then
       quarantine(q, id, now)
       dropped[#dropped + 1] = id
+      redis.call('LREM', q.active, 1, id)
     elseif job and not (job[1] or job[4] or job[2] or job[3]) and redis.call('EXISTS', key) == 0 then
       redis.call('DEL', key .. ':lock')
       dropped[#dropped + 1] = id
+      redis.call('LREM', q.active, 1, id)
     elseif job then
       local mine = true
       if c.token ~= '0' and not redis.call('SET', key .. ':lock', c.token, 'PX', c.lock, 'NX') then
         -- the same id twice in the list: the other one is running
-        mine = not redis.call('LPOS', q.active, id)
+        mine = #redis.call('LPOS', q.active, id, 'COUNT', 2) == 1
         if mine then
           redis.call('SET', key .. ':lock', c.token, 'PX', c.lock)
         end
@@ -83,20 +89,22 @@ local function claim_jobs(q, c, status)
         if not job[10] then
           charged = charged + 1
         end
-        taken[#taken + 1] = id
+        taken = taken + 1
         read_job(out, id, job, started, c.payload)
         if status and not job[10] then
           publish_status(status, q, id, 'active', now, (tonumber(job[7] or job[6] or '') or 0) + 1, false)
         end
       else
         dropped[#dropped + 1] = id
+        redis.call('LREM', q.active, 1, id)
       end
+    else
+      redis.call('LREM', q.active, 1, id)
     end
   end
 
   local limited = 0
-  if #taken > 0 then
-    redis.call('LPUSH', q.active, unpack(taken))
+  if taken > 0 then
     if max and charged > 0 then
       local started = redis.call('INCRBY', base .. 'limiter', charged)
       if started == charged then
