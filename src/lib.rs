@@ -1,6 +1,13 @@
 //! Works job queues in Redis: BullMQ's data layout, driven by TOML or embedded in a program.
 
 pub mod config;
+pub mod engine;
 pub mod handler;
 pub mod job;
 pub mod store;
+
+pub use config::Config;
+pub use engine::{Engine, Event};
+pub use handler::{Handler, JobContext};
+pub use job::{Job, JobId, NewJob, Outcome, QueueName};
+pub use store::{Queue, Store};

@@ -10,26 +10,61 @@ use crate::job::{Job, JobId, QueueName};
 #[non_exhaustive]
 pub enum Event {
     /// An attempt begins.
-    Started { job: Arc<Job> },
-    Completed { job: Arc<Job>, took: Duration },
+    Started {
+        job: Arc<Job>,
+    },
+    Completed {
+        job: Arc<Job>,
+        took: Duration,
+    },
     /// Completed although not wanted any more.
-    Discarded { job: Arc<Job>, took: Duration },
+    Discarded {
+        job: Arc<Job>,
+        took: Duration,
+    },
     /// Failed for good.
-    Failed { job: Arc<Job>, reason: String },
-    Expired { job: Arc<Job> },
-    Cancelled { job: Arc<Job>, reason: String },
+    Failed {
+        job: Arc<Job>,
+        reason: String,
+    },
+    Expired {
+        job: Arc<Job>,
+    },
+    Cancelled {
+        job: Arc<Job>,
+        reason: String,
+    },
     /// The attempt failed, another follows after `wait`.
-    Retrying { job: Arc<Job>, reason: String, wait: Duration },
+    Retrying {
+        job: Arc<Job>,
+        reason: String,
+        wait: Duration,
+    },
     /// Put off without an attempt being charged.
-    Deferred { job: Arc<Job>, reason: String, wait: Duration },
+    Deferred {
+        job: Arc<Job>,
+        reason: String,
+        wait: Duration,
+    },
     /// Given back to the head of its queue.
-    HandedBack { job: Arc<Job> },
+    HandedBack {
+        job: Arc<Job>,
+    },
     /// The job is not ours any more; whatever the handler answered is dropped.
-    Lost { job: Arc<Job>, why: String },
+    Lost {
+        job: Arc<Job>,
+        why: String,
+    },
     /// Put back by us because its worker had gone.
-    Stalled { queue: QueueName, id: JobId },
+    Stalled {
+        queue: QueueName,
+        id: JobId,
+    },
     /// An id in the queue without a job behind it, taken out.
-    Ghost { queue: QueueName, id: JobId },
+    Ghost {
+        queue: QueueName,
+        id: JobId,
+    },
 }
 
 /// Told of every event, on the engine's own tasks: be quick.
@@ -67,12 +102,16 @@ impl Observer for LogObserver {
                 let wait = wait.as_millis();
                 tracing::info!(queue = %job.queue, job = %job.id, name = %job.name, reason, wait, "deferred");
             }
-            Event::HandedBack { job } => tracing::info!(queue = %job.queue, job = %job.id, name = %job.name, "handed back"),
+            Event::HandedBack { job } => {
+                tracing::info!(queue = %job.queue, job = %job.id, name = %job.name, "handed back")
+            }
             Event::Lost { job, why } => {
                 tracing::warn!(queue = %job.queue, job = %job.id, name = %job.name, why, "lost: another worker may run it");
             }
             Event::Stalled { queue, id } => tracing::warn!(%queue, job = %id, "stalled: put back, its worker has gone"),
-            Event::Ghost { queue, id } => tracing::warn!(%queue, job = %id, "dropped: an id without a readable job behind it"),
+            Event::Ghost { queue, id } => {
+                tracing::warn!(%queue, job = %id, "dropped: an id without a readable job behind it")
+            }
         }
     }
 }

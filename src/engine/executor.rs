@@ -41,7 +41,11 @@ pub(crate) async fn execute(handler: Arc<dyn Handler>, job: Arc<Job>, ctx: JobCo
 }
 
 fn seconds(duration: Duration) -> String {
-    if duration.subsec_millis() == 0 { format!("{}s", duration.as_secs()) } else { format!("{}ms", duration.as_millis()) }
+    if duration.subsec_millis() == 0 {
+        format!("{}s", duration.as_secs())
+    } else {
+        format!("{}ms", duration.as_millis())
+    }
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Outcome {
@@ -91,7 +95,9 @@ mod tests {
     #[tokio::test]
     async fn f17_a_panic_is_a_failure_with_its_message() {
         let handler = Arc::new(Function(|_, _| async { panic!("no {}", "cheese") }));
-        let Outcome::Retry { failure, .. } = execute(handler, job(), ctx(), Duration::from_secs(9)).await else { panic!() };
+        let Outcome::Retry { failure, .. } = execute(handler, job(), ctx(), Duration::from_secs(9)).await else {
+            panic!()
+        };
         assert_eq!(failure.message, "handler panicked: no cheese");
     }
 
@@ -101,7 +107,9 @@ mod tests {
             assert_eq!(ctx.cancelled().await, CancelReason::Timeout);
             Outcome::done()
         }));
-        let Outcome::Retry { failure, .. } = execute(handler, job(), ctx(), Duration::from_secs(9)).await else { panic!() };
+        let Outcome::Retry { failure, .. } = execute(handler, job(), ctx(), Duration::from_secs(9)).await else {
+            panic!()
+        };
         assert_eq!(failure.message, "timed out after 9s");
     }
 

@@ -41,10 +41,15 @@ pub trait Handler: Send + Sync + 'static {
     ///
     /// The future is told to stop through [`JobContext::cancelled`] first: at the attempt's
     /// deadline, when the lock is lost, on shutdown. It should stop its work, wait until the
-    /// work has really stopped and return; what it then answers counts only if it says the job
-    /// is done. A future that does not return within a few seconds is dropped, so work it
-    /// started must also end when it is dropped.
+    /// work has really stopped and return. What it then answers counts if it ends the job, except
+    /// after a time-out or a lost lock. A future that does not return within
+    /// [`Handler::stop_grace`] is dropped, so work it started must also end when it is dropped.
     fn run(&self, job: Arc<Job>, ctx: JobContext) -> Running;
+
+    /// How long the future may take to return once it is told to stop.
+    fn stop_grace(&self) -> Duration {
+        Duration::from_secs(5)
+    }
 }
 
 /// Why a running job is told to stop.

@@ -12,6 +12,8 @@ use crate::config;
 #[derive(Clone, Default)]
 pub struct Registry {
     handlers: BTreeMap<String, Arc<dyn Handler>>,
+    /// Those among them that are Rust functions: they outlive a reload.
+    functions: BTreeMap<String, Arc<dyn Handler>>,
 }
 
 impl Registry {
@@ -20,14 +22,19 @@ impl Registry {
         configured: &BTreeMap<String, config::Handler>,
         functions: BTreeMap<String, Arc<dyn Handler>>,
     ) -> Result<Self, Error> {
-        let mut handlers = functions;
+        let mut handlers = functions.clone();
         for (name, config) in configured {
             if handlers.contains_key(name) {
                 return Err(Error::Twice(name.clone()));
             }
             handlers.insert(name.clone(), build(name, config)?);
         }
-        Ok(Self { handlers })
+        Ok(Self { handlers, functions })
+    }
+
+    /// The same functions beside other configured handlers.
+    pub fn renew(&self, configured: &BTreeMap<String, config::Handler>) -> Result<Self, Error> {
+        Self::build(configured, self.functions.clone())
     }
 
     /// The handlers one queue uses.

@@ -92,10 +92,19 @@ impl WorkQueue {
         let mut args = Vec::with_capacity(2 + 3 * held.len());
         args.extend([self.base.clone(), self.lock.clone()]);
         for job in held {
-            args.extend([job.id.as_str().into(), Value::from(&*job.token), job.started.to_string().into()]);
+            args.extend(held_arguments(job));
         }
         let lost = self.store.renewal().await?.script(&EXTEND_LOCKS, &self.slot_key, args).await?;
         reply::ids("extend_locks", lost)
+    }
+
+    /// Locks one job again whose lock ran out, if it is still ours. Safe to repeat. As
+    /// [`WorkQueue::extend_locks`], over the connection its outcome goes over.
+    pub(crate) async fn relock(&self, held: &Held) -> Result<bool, Error> {
+        let mut args = vec![self.base.clone(), self.lock.clone()];
+        args.extend(held_arguments(held));
+        let lost = self.store.command().script(&EXTEND_LOCKS, &self.slot_key, args).await?;
+        Ok(reply::ids("extend_locks", lost)?.is_empty())
     }
 
     /// The jobs an unanswered take has moved to active, `known` ones left out. Safe to repeat.
@@ -143,4 +152,8 @@ impl WorkQueue {
         }
         Ok(())
     }
+}
+
+fn held_arguments(held: &Held) -> [Value; 3] {
+    [held.id.as_str().into(), Value::from(&*held.token), held.started.to_string().into()]
 }

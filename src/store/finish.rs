@@ -64,11 +64,12 @@ impl WorkQueue {
     /// that its job is missing, unlocked or elsewhere. The take needs a token of its own each time.
     pub(crate) async fn finish_jobs(
         &self,
-        outcomes: &[Finish],
+        outcomes: impl ExactSizeIterator<Item = &Finish>,
         take: Option<&Take>,
     ) -> Result<(Vec<Recorded>, Taken), Error> {
         let now = self.store.now();
-        let mut args = Vec::with_capacity(13 + 6 * outcomes.len());
+        let count = outcomes.len();
+        let mut args = Vec::with_capacity(13 + 6 * count);
         self.take_arguments(&mut args, now, take);
         args.push(self.metrics.clone());
         for outcome in outcomes {
@@ -78,8 +79,8 @@ impl WorkQueue {
         let mut parts = reply::array("finish_jobs", reply)?.into_iter();
         let codes = reply::array("finish_jobs", parts.next().unwrap_or(Value::Null))?;
         let recorded = codes.iter().map(reply::recorded).collect::<Result<Vec<_>, _>>()?;
-        if recorded.len() != outcomes.len() {
-            let got = format!("{} codes for {} outcomes", recorded.len(), outcomes.len());
+        if recorded.len() != count {
+            let got = format!("{} codes for {} outcomes", recorded.len(), count);
             return Err(Error::Reply { what: "finish_jobs", expected: "a code per outcome", got });
         }
         let taken = match (take, parts.next()) {

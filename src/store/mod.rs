@@ -46,7 +46,6 @@ pub use subscription::{Message, Subscription};
 pub(crate) use reply::{Code, Recorded};
 pub use server::{ServerInfo, ServerKind};
 
-pub(crate) use upkeep::Rescued;
 pub(crate) use work::{Held, Token, WorkQueue};
 
 use clock::ServerClock;

@@ -15,11 +15,13 @@ pub(crate) struct Rescued {
     pub(crate) recovered: Vec<JobId>,
     /// Ids in active without a job behind them.
     pub(crate) dropped: Vec<JobId>,
+    /// Something may be there to be taken: a look for work that came without a marker.
+    pub(crate) work: bool,
 }
 
 impl WorkQueue {
-    /// Puts jobs back whose worker has gone. Safe to repeat; does nothing while another worker's
-    /// check is younger than the interval.
+    /// Puts jobs back whose worker has gone. Safe to repeat; only looks for work while another
+    /// worker's check is younger than the interval.
     pub(crate) async fn move_stalled_jobs_to_wait(&self) -> Result<Rescued, Error> {
         let args: [Value; 6] = [
             self.base.clone(),
@@ -31,8 +33,13 @@ impl WorkQueue {
         ];
         let reply = self.store.command().script(&MOVE_STALLED_JOBS_TO_WAIT, &self.slot_key, args.into()).await?;
         let mut lists = reply::array("move_stalled_jobs_to_wait", reply)?.into_iter();
-        let mut next = || reply::ids("move_stalled_jobs_to_wait", lists.next().unwrap_or(Value::Null));
-        Ok(Rescued { recovered: next()?, dropped: next()? })
+        let mut next = || lists.next().unwrap_or(Value::Null);
+        let what = "move_stalled_jobs_to_wait";
+        Ok(Rescued {
+            recovered: reply::ids(what, next())?,
+            dropped: reply::ids(what, next())?,
+            work: reply::integer(what, &next())? == 1,
+        })
     }
 
     /// Deletes finished jobs past the queue's keeping, in bounded steps; returns how many went.

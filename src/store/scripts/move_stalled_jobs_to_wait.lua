@@ -1,6 +1,7 @@
 --[[
   Puts jobs back whose worker has gone: those that were active at the last check, have not been
-  renewed since and carry no lock. Does nothing when any worker checked within the interval.
+  renewed since and carry no lock. Rescues nothing when any worker checked within the interval.
+  Either way says whether something is there to be taken.
 
   KEYS[1]  hash  K(meta), names the slot; all other keys derive from ARGV[1]
 
@@ -11,7 +12,7 @@
   ARGV[5]  text  status probe (open_status)
   ARGV[6]  JSON  status settings (publish_status)
 
-  Reply:   {ids recovered, ids that had no job behind them}
+  Reply:   {ids recovered, ids that had no job behind them, 1 when a job may be there to be taken}
   Codes:   none
   Events:  waiting, stalled
   Protocol: §5.10, bullmq 5.81.5 and 6.7.0; ids without a job are dropped (§9.4, 2)
@@ -21,8 +22,17 @@
 --@include recover_job
 
 local base, now = ARGV[1], ARGV[2]
+
+local function work()
+  if redis.call('EXISTS', base .. 'wait', base .. 'prioritized') > 0 then
+    return 1
+  end
+  local first = redis.call('ZRANGE', base .. 'delayed', 0, 0, 'WITHSCORES')
+  return first[2] and tonumber(first[2]) / 4096 < tonumber(now) + 1 and 1 or 0
+end
+
 if redis.call('EXISTS', base .. 'stalled-check') == 1 then
-  return {{}, {}}
+  return {{}, {}, work()}
 end
 redis.call('SET', base .. 'stalled-check', now, 'PX', ARGV[3])
 local q = queue_state(base)
@@ -47,4 +57,4 @@ local active = redis.call('LRANGE', q.active, 0, -1)
 for at = 1, #active, 1000 do
   redis.call('SADD', base .. 'stalled', unpack(active, at, math.min(at + 999, #active)))
 end
-return {recovered, dropped}
+return {recovered, dropped, work()}

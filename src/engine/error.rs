@@ -1,0 +1,20 @@
+//! What keeps an engine from starting.
+
+/// Why an engine could not be built or run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Handler(#[from] crate::handler::Error),
+    #[error("redis cannot be used")]
+    Store(#[from] crate::store::Error),
+    #[error("no queue named {name:?} in the configuration{}", nearest(.known))]
+    UnknownQueue { name: String, known: Vec<String> },
+    #[error("there is no queue to work; add a [queues.NAME] section")]
+    NoQueues,
+    #[error("cannot start the thread that renews locks")]
+    Thread(#[source] std::io::Error),
+}
+
+fn nearest(known: &[String]) -> String {
+    if known.is_empty() { String::new() } else { format!("; there are {}", known.join(", ")) }
+}

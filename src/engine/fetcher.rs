@@ -1,0 +1,167 @@
+//! Waits for work in all queues over one blocking connection and rings the pools' doors.
+//!
+//! A BullMQ queue has a marker, a sorted set that every producer writes to when it adds a job. The
+//! fetcher pops from the markers of those queues whose doors are open: pools with free slots that
+//! know of no work. A popped marker is gone for everybody, so no marker is waited on that nobody
+//! here would answer. When a door opens while a wait is under way, the wait is ended and begun anew
+//! with one marker more.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+
+use super::pool::Message;
+use crate::job::UnixMillis;
+use crate::store::{Error, Store};
+
+/// Longest wait in the server. Each end is also a look at all queues waited on, for work that came
+/// without a marker. Protocol: §5.6.
+const WAIT: Duration = Duration::from_secs(5);
+/// How long a rung pool is given to answer before the others are waited for without it: about a
+/// take on a near server, and nothing against the cost of ending a wait.
+const ANSWER: Duration = Duration::from_millis(5);
+/// Pause after a wait that failed.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Between the fetcher and one pool.
+pub(crate) struct Door {
+    /// Key of the queue's marker.
+    pub(crate) marker: String,
+    pub(crate) pool: mpsc::UnboundedSender<Message>,
+    open: AtomicBool,
+    idle: AtomicBool,
+    /// Shared by all doors: one has opened or closed.
+    moved: Arc<Notify>,
+}
+
+impl Door {
+    pub(crate) fn new(marker: String, pool: mpsc::UnboundedSender<Message>, moved: Arc<Notify>) -> Self {
+        Self { marker, pool, open: AtomicBool::new(false), idle: AtomicBool::new(false), moved }
+    }
+
+    /// By the pool: whether it would answer a ring.
+    pub(crate) fn set_open(&self, open: bool) {
+        if self.open.swap(open, Ordering::AcqRel) != open {
+            self.moved.notify_one();
+        }
+    }
+
+    /// By the pool: whether it has nothing to do and knows of nothing.
+    pub(crate) fn set_idle(&self, idle: bool) {
+        self.idle.store(idle, Ordering::Release);
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.idle.load(Ordering::Acquire)
+    }
+
+    fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// Tells the pool to look. Closed at once, so that no wait includes it until it has.
+    pub(crate) fn ring(&self) {
+        self.open.store(false, Ordering::Release);
+        let _ = self.pool.send(Message::Ring);
+    }
+}
+
+/// The doors of all pools; they come and go with reloads.
+#[derive(Clone, Default)]
+pub(crate) struct Doors {
+    doors: Arc<Mutex<Vec<Arc<Door>>>>,
+    moved: Arc<Notify>,
+}
+
+impl Doors {
+    pub(crate) fn add(&self, marker: String, pool: mpsc::UnboundedSender<Message>) -> Arc<Door> {
+        let door = Arc::new(Door::new(marker, pool, Arc::clone(&self.moved)));
+        self.doors.lock().expect("no code panics while holding this lock").push(Arc::clone(&door));
+        door
+    }
+
+    pub(crate) fn remove(&self, door: &Arc<Door>) {
+        self.doors.lock().expect("no code panics while holding this lock").retain(|other| !Arc::ptr_eq(other, door));
+        self.moved.notify_one();
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Door>> {
+        self.doors.lock().expect("no code panics while holding this lock").clone()
+    }
+
+    fn open(&self) -> Vec<Arc<Door>> {
+        self.all().into_iter().filter(|door| door.is_open()).collect()
+    }
+}
+
+/// Waits and rings until dropped. Dropping it in the middle of a wait can swallow one marker; the
+/// pools are told to stop taking first.
+pub(crate) async fn fetch(store: Store, doors: Doors) -> Result<(), Error> {
+    let blocking = store.blocking().await?.clone();
+    loop {
+        let open = doors.open();
+        if open.is_empty() {
+            doors.moved.notified().await;
+            continue;
+        }
+        let keys: Vec<String> = open.iter().map(|door| door.marker.clone()).collect();
+        let wait = blocking.wait(&keys, WAIT);
+        tokio::pin!(wait);
+        let answer = loop {
+            tokio::select! {
+                biased;
+                answer = &mut wait => break answer,
+                () = doors.moved.notified() => {
+                    let missing = doors.open().iter().any(|door| !open.iter().any(|known| Arc::ptr_eq(known, door)));
+                    if missing {
+                        let (answer, ()) = tokio::join!(&mut wait, blocking.interrupt(store.command()));
+                        break answer;
+                    }
+                }
+            }
+        };
+        match answer {
+            Ok(Some((key, member, score))) => {
+                if let Some(door) = open.iter().find(|door| door.marker == key) {
+                    popped(&store, door, &member, score);
+                    answered(&doors, door).await;
+                }
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::debug!(%error, "waiting for work failed");
+                tokio::time::sleep(PAUSE).await;
+                // whatever was rung meanwhile is lost
+                for door in &open {
+                    door.ring();
+                }
+            }
+        }
+    }
+}
+
+/// Member "0" says that work is there; "1" when the next delayed job is due.
+fn popped(store: &Store, door: &Door, member: &str, score: f64) {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "milliseconds, far below 2^53; a fraction is part of a tie-break"
+    )]
+    let due = UnixMillis(score as i64);
+    if member == "1" && due > store.now() {
+        let _ = door.pool.send(Message::Due(due));
+    } else {
+        door.ring();
+    }
+}
+
+/// Gives the rung pool a moment to look, so that the next wait can include it again.
+async fn answered(doors: &Doors, door: &Door) {
+    let _ = tokio::time::timeout(ANSWER, async {
+        while !door.is_open() {
+            doors.moved.notified().await;
+        }
+    })
+    .await;
+}

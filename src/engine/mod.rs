@@ -1,0 +1,273 @@
+//! Who takes which job, when, and who cleans up? [`Engine`] is the library's main entry.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), oxherd::engine::Error> {
+//! use oxherd::{Config, Engine, Outcome, QueueName};
+//!
+//! let mut config = Config::default();
+//! let name = QueueName::new("email").expect("a legal name");
+//! let mut queue = oxherd::config::Queue::new(name);
+//! queue.handler = Some("send".into());
+//! config.queues.insert("email".into(), queue);
+//! let ending = Engine::builder(config)
+//!     .handler("send", |job, _ctx| async move {
+//!         println!("{}", job.data);
+//!         Outcome::done()
+//!     })
+//!     .build()?
+//!     .run()
+//!     .await?;
+//! # Ok(()) }
+//! ```
+
+mod error;
+mod event;
+mod executor;
+mod fetcher;
+mod phase;
+mod pool;
+mod record;
+mod renewer;
+mod rescuer;
+mod run;
+mod service;
+mod shared;
+mod slots;
+mod status;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+pub use error::Error;
+pub use event::{Event, Observer};
+pub use phase::Phase;
+pub use status::{QueueSnapshot, RunningJob, Snapshot};
+
+use crate::config::Config;
+use crate::handler::{self, JobContext, Registry, function::Function};
+use crate::job::{Job, Outcome};
+
+/// Who this process is, and who it was before.
+#[derive(Debug, Clone)]
+pub struct Instance {
+    /// Unique for each start. What follows its last `-` begins every lock token.
+    pub id: String,
+    /// Stored with each job taken (`pb`) and part of the name dashboards see.
+    pub worker_name: Option<String>,
+    /// Ids of earlier incarnations whose locks are released at start.
+    pub previous: Vec<String>,
+}
+
+impl Default for Instance {
+    fn default() -> Self {
+        Self { id: format!("oxherd-{}", random_part()), worker_name: None, previous: Vec::new() }
+    }
+}
+
+impl Instance {
+    /// The part of an id that lock tokens begin with.
+    pub(crate) fn incarnation(id: &str) -> String {
+        id.rsplit('-').next().unwrap_or(id).replace(':', "")
+    }
+}
+
+/// The random end of an instance id: 60 bits in letters and digits.
+#[must_use]
+pub fn random_part() -> String {
+    std::iter::repeat_with(|| fastrand::alphanumeric().to_ascii_lowercase()).take(12).collect()
+}
+
+/// When to stop without being told.
+#[derive(Debug, Clone, Default)]
+pub struct Until {
+    /// Nothing is left in the queues: waiting, delayed or running.
+    pub drained: bool,
+    /// This many jobs were taken.
+    pub max_jobs: Option<u64>,
+    pub max_time: Option<Duration>,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ending {
+    pub completed: u64,
+    /// Failed for good.
+    pub failed: u64,
+    /// Given back unfinished.
+    pub handed_back: u64,
+    /// Could neither be finished nor given back before the end; others recover them.
+    pub left: u64,
+}
+
+/// Works the queues of a configuration.
+pub struct Engine {
+    config: Config,
+    registry: Registry,
+    instance: Instance,
+    until: Until,
+    only: Vec<String>,
+    observers: Vec<Arc<dyn Observer>>,
+    orders: mpsc::UnboundedReceiver<Order>,
+    handle: Handle,
+    snapshot: watch::Sender<Snapshot>,
+}
+
+/// Collects what an engine is made of.
+pub struct Builder {
+    config: Config,
+    functions: BTreeMap<String, Arc<dyn handler::Handler>>,
+    instance: Instance,
+    until: Until,
+    only: Vec<String>,
+    observers: Vec<Arc<dyn Observer>>,
+}
+
+/// What an engine can be told.
+pub(crate) enum Order {
+    Quiet,
+    /// The first starts draining, the second hands back.
+    Stop,
+    HandBack,
+    Reconfigure(Box<Config>),
+    Snapshot(tokio::sync::oneshot::Sender<Snapshot>),
+}
+
+/// Gives orders to a running engine. Cheap to clone; orders after the end are ignored.
+#[derive(Clone)]
+pub struct Handle {
+    orders: mpsc::UnboundedSender<Order>,
+    phase: watch::Receiver<Snapshot>,
+}
+
+impl Engine {
+    #[must_use]
+    pub fn builder(config: Config) -> Builder {
+        Builder {
+            config,
+            functions: BTreeMap::new(),
+            instance: Instance::default(),
+            until: Until::default(),
+            only: Vec::new(),
+            observers: Vec::new(),
+        }
+    }
+
+    /// To give orders while [`Engine::run`] runs.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+}
+
+impl Builder {
+    /// A Rust function as a handler, under the name queues and routes refer to.
+    #[must_use]
+    pub fn handler<F, Fut>(self, name: &str, function: F) -> Self
+    where
+        F: Fn(Arc<Job>, JobContext) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Outcome> + Send + 'static,
+    {
+        self.handler_object(name, Arc::new(Function(function)))
+    }
+
+    /// As [`Builder::handler`], for a type of its own.
+    #[must_use]
+    pub fn handler_object(mut self, name: &str, handler: Arc<dyn handler::Handler>) -> Self {
+        self.functions.insert(name.to_owned(), handler);
+        self
+    }
+
+    #[must_use]
+    pub fn instance(mut self, instance: Instance) -> Self {
+        self.instance = instance;
+        self
+    }
+
+    /// Works these queues only. An empty list works all.
+    #[must_use]
+    pub fn only_queues(mut self, names: Vec<String>) -> Self {
+        self.only = names;
+        self
+    }
+
+    #[must_use]
+    pub fn until(mut self, until: Until) -> Self {
+        self.until = until;
+        self
+    }
+
+    /// Told of every event, beside the log.
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observers.push(observer);
+        self
+    }
+
+    /// Checks that every queue's handlers exist. Opens nothing.
+    pub fn build(self) -> Result<Engine, Error> {
+        let registry = Registry::build(&self.config.handlers, self.functions)?;
+        let known: Vec<String> = self.config.queues.keys().cloned().collect();
+        if let Some(name) = self.only.iter().find(|name| !known.contains(name)) {
+            return Err(Error::UnknownQueue { name: name.clone(), known });
+        }
+        if known.is_empty() {
+            return Err(Error::NoQueues);
+        }
+        for queue in self.config.queues.values() {
+            registry.router(queue)?;
+        }
+        let (orders, receiver) = mpsc::unbounded_channel();
+        let (snapshot, phase) = watch::channel(Snapshot { phase: Phase::Running, queues: Vec::new() });
+        Ok(Engine {
+            config: self.config,
+            registry,
+            instance: self.instance,
+            until: self.until,
+            only: self.only,
+            observers: self.observers,
+            orders: receiver,
+            handle: Handle { orders, phase },
+            snapshot,
+        })
+    }
+}
+
+impl Handle {
+    /// Stop taking, let run, then cancel, then hand back. A second call skips to handing back.
+    pub fn stop(&self) {
+        let _ = self.orders.send(Order::Stop);
+    }
+
+    /// Stop taking and hand back at once.
+    pub fn hand_back(&self) {
+        let _ = self.orders.send(Order::HandBack);
+    }
+
+    /// Stop taking; go on with what runs.
+    pub fn quiet(&self) {
+        let _ = self.orders.send(Order::Quiet);
+    }
+
+    /// Puts another configuration's queues and handlers in force. Jobs that run keep the settings
+    /// they started with.
+    pub fn reconfigure(&self, config: Config) {
+        let _ = self.orders.send(Order::Reconfigure(Box::new(config)));
+    }
+
+    /// How far the engine is on its way to the end.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.phase.borrow().phase
+    }
+
+    /// What every slot is doing; none once the engine has ended.
+    pub async fn snapshot(&self) -> Option<Snapshot> {
+        let (answer, snapshot) = tokio::sync::oneshot::channel();
+        self.orders.send(Order::Snapshot(answer)).ok()?;
+        snapshot.await.ok()
+    }
+}

@@ -1,0 +1,658 @@
+//! One queue's pool: its slots, the jobs in them, and every call about them.
+//!
+//! A pool is one task. Outcomes come in over a channel; whatever is ready when a call can go out
+//! goes with it, and the same call takes jobs for the slots that are free. At most [`DEPTH`] calls
+//! are under way at once: while one is, outcomes gather for the next. Nothing waits for company: a
+//! lone outcome with no call under way leaves at once.
+//!
+//! An outcome is fixed when it reaches the pool. Recording it is repeated until Redis answers; the
+//! renewer keeps the lock meanwhile. A take whose answer got lost is looked for by its token.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc;
+
+use super::event::Event;
+use super::executor::execute;
+use super::fetcher::Door;
+use super::phase::Phase;
+use super::record::{change, deferred_outcome};
+use super::renewer::Locks;
+use super::shared::Shared;
+use super::slots::{Occupant, Slot, Slots, Stage};
+use crate::config;
+use crate::handler::{CancelReason, JobContext, Router};
+use crate::job::{Failure, Job, JobId, Outcome, UnixMillis, Verdict, verdict};
+use crate::store::{Code, Error, Finish, Recorded, Take, Taken, Token, WorkQueue};
+
+/// Calls under way at once: one that Redis works on, one that is on its way.
+const DEPTH: usize = 2;
+/// Jobs in one call. Above about 32 little is won, and each more keeps Redis from others.
+const BATCH: usize = 64;
+/// Longest wait for a rate limit to end before looking again, so that due jobs are promoted.
+const MAX_LIMITED: Duration = Duration::from_secs(30);
+/// First and longest pause after a call that failed.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// Pause after an error that will not pass by itself, such as a key of the wrong type.
+const LONG_PAUSE: Duration = Duration::from_secs(5);
+/// How often jobs of an unanswered take are looked for.
+const ADOPT: Duration = Duration::from_secs(1);
+
+/// What a pool is told.
+pub(crate) enum Message {
+    /// Something may be there to be taken.
+    Ring,
+    /// The next delayed job is due then, as its marker said.
+    Due(UnixMillis),
+    /// A handler has ended.
+    Ended {
+        slot: Slot,
+        token: Token,
+        outcome: Outcome,
+    },
+    Phase(Phase),
+    /// New settings; jobs that run keep those they started with.
+    Settings(Box<Settings>),
+}
+
+/// What a reload can change.
+pub(crate) struct Settings {
+    pub(crate) config: config::Queue,
+    pub(crate) queue: WorkQueue,
+    pub(crate) router: Router,
+}
+
+/// What a call is about, kept for the case that it fails.
+struct Call {
+    outcomes: Vec<Pending>,
+    take: Option<Take>,
+    result: Result<(Vec<Recorded>, Taken), Error>,
+}
+
+type CallFuture = Pin<Box<dyn Future<Output = Call> + Send>>;
+
+/// A fixed outcome on its way to Redis.
+struct Pending {
+    slot: Slot,
+    finish: Finish,
+    verdict: Told,
+    /// A call with it ended without an answer: it may be recorded already.
+    asked: bool,
+}
+
+/// What observers hear once the outcome is recorded.
+enum Told {
+    Completed { discarded: bool },
+    Failed { reason: String, kind: verdict::FailKind },
+    Retrying { reason: String, wait: Duration },
+    Deferred { reason: String, wait: Duration },
+    HandedBack,
+}
+
+/// A take that was never answered.
+struct Unanswered {
+    token: Token,
+    known: Vec<JobId>,
+    until: Instant,
+    next: Instant,
+}
+
+pub(crate) struct Pool {
+    settings: Settings,
+    shared: Arc<Shared>,
+    slots: Arc<Slots>,
+    locks: Arc<Locks>,
+    door: Arc<Door>,
+    inbox: mpsc::UnboundedReceiver<Message>,
+    /// For the executors to answer to.
+    outbox: mpsc::UnboundedSender<Message>,
+    calls: FuturesUnordered<CallFuture>,
+    /// Slots promised to takes under way.
+    reserved: usize,
+    pending: VecDeque<Pending>,
+    unanswered: Vec<Unanswered>,
+    phase: Phase,
+    /// A take is worth while: the queue is not known to be empty.
+    hungry: bool,
+    /// The queue's rate limit is used up until then.
+    limited: Option<Instant>,
+    /// When the next delayed job is due.
+    due: Option<Instant>,
+    /// No call before then, after one that failed.
+    paused: Option<Instant>,
+    failures: u32,
+    /// The queue's keys are checked and its limits stored.
+    prepared: bool,
+}
+
+impl Pool {
+    pub(crate) fn new(
+        settings: Settings,
+        shared: Arc<Shared>,
+        door: Arc<Door>,
+        inbox: mpsc::UnboundedReceiver<Message>,
+        phase: Phase,
+    ) -> Self {
+        let slots = Arc::new(Slots::default());
+        let locks = Arc::new(Locks { queue: settings.queue.clone(), slots: Arc::clone(&slots) });
+        shared.register(&locks);
+        Self {
+            outbox: door.pool.clone(),
+            settings,
+            shared,
+            slots,
+            locks,
+            door,
+            inbox,
+            calls: FuturesUnordered::new(),
+            reserved: 0,
+            pending: VecDeque::new(),
+            unanswered: Vec::new(),
+            phase,
+            hungry: true,
+            limited: None,
+            due: None,
+            paused: None,
+            failures: 0,
+            prepared: false,
+        }
+    }
+
+    /// The slots, for those who look.
+    pub(crate) fn slots(&self) -> Arc<Slots> {
+        Arc::clone(&self.slots)
+    }
+
+    /// Works the queue until told to drain and everything has come to an end.
+    pub(crate) async fn run(mut self) {
+        self.prepare().await;
+        loop {
+            while self.call_is_due() {
+                self.send_call();
+            }
+            self.tell_door();
+            if self.phase >= Phase::Draining && self.is_idle() {
+                break;
+            }
+            let timer = self.next_timer();
+            tokio::select! {
+                biased;
+                Some(call) = self.calls.next(), if !self.calls.is_empty() => self.answered(call),
+                message = self.inbox.recv() => match message {
+                    Some(message) => {
+                        self.hear(message);
+                        // let what was just started run: its outcomes may go with the next call
+                        tokio::task::yield_now().await;
+                    }
+                    None => break,
+                },
+                () = sleep_until(timer), if timer.is_some() => self.time_passed().await,
+            }
+            while let Ok(message) = self.inbox.try_recv() {
+                self.hear(message);
+            }
+        }
+        self.door.set_open(false);
+        self.shared.unregister(&self.locks);
+    }
+
+    /// Checks the queue's keys and stores its limits, as often as it takes.
+    async fn prepare(&mut self) {
+        let mut said = false;
+        while !self.prepared && self.phase < Phase::Draining {
+            let queue = &self.settings.queue;
+            let result = match queue.check_queue().await {
+                Ok(()) => queue.apply_limits().await,
+                Err(error) => Err(error),
+            };
+            match result {
+                Ok(()) => self.prepared = true,
+                Err(error) => {
+                    if !said {
+                        tracing::error!(queue = %queue.name(), %error, "the queue cannot be worked; trying again");
+                        said = true;
+                    }
+                    let pause = if error.is_temporary() { PAUSE.1 } else { LONG_PAUSE };
+                    let until = Instant::now() + pause;
+                    while Instant::now() < until && self.phase < Phase::Draining {
+                        tokio::select! {
+                            () = sleep_until(Some(until)) => {}
+                            message = self.inbox.recv() => match message {
+                                Some(message) => self.hear(message),
+                                None => return,
+                            },
+                        }
+                    }
+                }
+            }
+        }
+        if said && self.prepared {
+            tracing::info!(queue = %self.settings.queue.name(), "the queue is worked again");
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.calls.is_empty() && self.pending.is_empty() && self.slots.occupied() == 0 && self.unanswered.is_empty()
+    }
+
+    /// Slots that a take may fill.
+    fn free_slots(&self) -> usize {
+        (self.settings.config.concurrency as usize).saturating_sub(self.slots.occupied() + self.reserved)
+    }
+
+    /// Whether jobs may be taken now, by everything but the number of free slots.
+    fn may_take(&self) -> bool {
+        self.phase == Phase::Running && self.hungry && self.limited.is_none() && self.shared.budget_left()
+    }
+
+    fn call_is_due(&self) -> bool {
+        if self.calls.len() >= DEPTH || self.paused.is_some() {
+            return false;
+        }
+        if !self.pending.is_empty() {
+            return true;
+        }
+        // a take alone does not overtake another
+        self.reserved == 0 && self.may_take() && self.free_slots() > 0
+    }
+
+    fn send_call(&mut self) {
+        let count = self.pending.len().min(BATCH);
+        let outcomes: Vec<Pending> = self.pending.drain(..count).collect();
+        // the slots of the outcomes in this call are free by the time it takes
+        let free = self.free_slots() + outcomes.len();
+        let want = if self.may_take() { self.shared.reserve(free.min(BATCH)) } else { 0 };
+        let take =
+            (want > 0).then(|| Take { token: self.shared.token(), want: u32::try_from(want).unwrap_or(u32::MAX) });
+        self.reserved += want;
+        let queue = self.settings.queue.clone();
+        self.calls.push(Box::pin(async move {
+            let result = if outcomes.is_empty() {
+                let take = take.as_ref().expect("a call carries outcomes or takes");
+                queue.move_to_active(take).await.map(|taken| (Vec::new(), taken))
+            } else {
+                queue.finish_jobs(outcomes.iter().map(|pending| &pending.finish), take.as_ref()).await
+            };
+            Call { outcomes, take, result }
+        }));
+    }
+
+    fn answered(&mut self, call: Call) {
+        let Call { mut outcomes, take, result } = call;
+        let want = take.as_ref().map_or(0, |take| take.want as usize);
+        self.reserved -= want;
+        match result {
+            Ok((recorded, taken)) => {
+                self.failures = 0;
+                for (pending, recorded) in outcomes.drain(..).zip(recorded) {
+                    self.recorded(pending, recorded);
+                }
+                self.shared.unreserve(want - taken.jobs.len().min(want));
+                if let Some(take) = take {
+                    self.taken(&take, taken);
+                }
+            }
+            Err(error) => {
+                self.shared.unreserve(want);
+                self.failed_call(&error);
+                // anything but a clean refusal may have been carried out, wholly or half
+                let ambiguous = !matches!(error, Error::Unreachable { .. } | Error::Refused { .. });
+                for mut pending in outcomes.into_iter().rev() {
+                    pending.asked |= ambiguous;
+                    self.pending.push_front(pending);
+                }
+                if let Some(take) = take {
+                    self.hungry = true;
+                    if ambiguous {
+                        let now = Instant::now();
+                        let until = now + self.settings.config.lock;
+                        self.unanswered.push(Unanswered { token: take.token, known: Vec::new(), until, next: now });
+                    }
+                }
+            }
+        }
+    }
+
+    fn failed_call(&mut self, error: &Error) {
+        let pause = if error.is_temporary() {
+            let pause = PAUSE.0 * 2u32.saturating_pow(self.failures.min(8));
+            pause.min(PAUSE.1).mul_f64(0.5 + fastrand::f64() / 2.0)
+        } else {
+            LONG_PAUSE
+        };
+        if error.is_temporary() {
+            tracing::debug!(queue = %self.settings.queue.name(), %error, "a call failed; trying again");
+        } else {
+            tracing::error!(queue = %self.settings.queue.name(), %error, "a call failed; trying again in 5 s");
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.paused = Some(Instant::now() + pause);
+    }
+
+    fn taken(&mut self, take: &Take, taken: Taken) {
+        self.hungry = taken.more;
+        self.limited = taken.limited.map(|limited| Instant::now() + limited.min(MAX_LIMITED));
+        if self.limited.is_some() {
+            self.hungry = true;
+        }
+        if let Some(due) = taken.next_due {
+            self.due_at(due);
+        }
+        for id in taken.dropped {
+            let queue = self.settings.queue.name().clone();
+            self.shared.tell(&Event::Ghost { queue, id });
+        }
+        for job in taken.jobs {
+            self.start(job, take.token.clone());
+        }
+    }
+
+    fn due_at(&mut self, due: UnixMillis) {
+        let wait = due.since(self.settings.queue.store().now());
+        let at = Instant::now() + wait;
+        self.due = Some(self.due.map_or(at, |known| known.min(at)));
+    }
+
+    /// Puts a job into a slot and runs it; or decides at once what its stored state has decided.
+    fn start(&mut self, job: Job, token: Token) {
+        let config = &self.settings.config;
+        let job = Arc::new(job);
+        let now = Instant::now();
+        let deadline_ms = job.processed_on.after(config.timeout).0;
+        let max_attempts = config.policy.attempts_of(&job);
+        let ctx = JobContext::new(now + config.timeout, deadline_ms, max_attempts, Arc::clone(&self.shared.prefix));
+        let occupant = Occupant {
+            job: Arc::clone(&job),
+            token: token.clone(),
+            ctx: ctx.clone(),
+            since: now,
+            renewed: now,
+            stage: Stage::Running,
+            task: None,
+        };
+        let slot = self.slots.put(occupant);
+        if let Some(outcome) = deferred_outcome(&job, config) {
+            self.ended(slot, &token, outcome);
+            return;
+        }
+        let Some(handler) = self.settings.router.find(&job.name).cloned() else {
+            let outcome = super::record::unmatched(&job, config.unmatched);
+            self.ended(slot, &token, outcome);
+            return;
+        };
+        self.shared.tell(&Event::Started { job: Arc::clone(&job) });
+        let (timeout, outbox) = (config.timeout, self.outbox.clone());
+        let stop_now = self.phase >= Phase::HandingBack;
+        if stop_now {
+            ctx.cancel(CancelReason::Shutdown);
+        }
+        let task = tokio::spawn(async move {
+            let outcome = execute(handler, job, ctx, timeout).await;
+            let _ = outbox.send(Message::Ended { slot, token, outcome });
+        });
+        self.slots.with(slot, |occupant| occupant.task = Some(task.abort_handle()));
+    }
+
+    fn hear(&mut self, message: Message) {
+        match message {
+            Message::Ring => self.hungry = true,
+            Message::Due(due) => self.due_at(due),
+            Message::Ended { slot, token, outcome } => self.ended(slot, &token, outcome),
+            Message::Phase(phase) => self.enter(phase),
+            Message::Settings(settings) => {
+                tracing::info!(queue = %settings.queue.name(), slots = settings.config.concurrency, "new settings in force");
+                self.shared.unregister(&self.locks);
+                self.locks = Arc::new(Locks { queue: settings.queue.clone(), slots: Arc::clone(&self.slots) });
+                self.shared.register(&self.locks);
+                self.settings = *settings;
+                self.hungry = true;
+            }
+        }
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        if phase == Phase::HandingBack {
+            self.slots.each(|_, occupant| {
+                if occupant.stage == Stage::Running {
+                    occupant.ctx.cancel(CancelReason::Shutdown);
+                }
+            });
+        }
+        if phase == Phase::Closed {
+            // the handlers that did not stop: their jobs go back first, then their tasks are dropped
+            let mut stuck = Vec::new();
+            self.slots.each(|slot, occupant| {
+                if occupant.stage == Stage::Running {
+                    stuck.push((slot, occupant.token.clone()));
+                }
+            });
+            // the last one pushed to the head is served first
+            for (slot, token) in stuck.into_iter().rev() {
+                self.ended(slot, &token, Outcome::Interrupted);
+            }
+        }
+    }
+
+    /// Fixes the outcome of the job in a slot and queues it for recording.
+    fn ended(&mut self, slot: Slot, token: &Token, outcome: Outcome) {
+        let Some((stage, job, ctx)) = self
+            .slots
+            .with(slot, |occupant| {
+                (&*occupant.token == &**token).then(|| {
+                    let before = occupant.stage;
+                    if before == Stage::Running {
+                        occupant.stage = Stage::Recording;
+                    }
+                    (before, Arc::clone(&occupant.job), occupant.ctx.clone())
+                })
+            })
+            .flatten()
+        else {
+            return;
+        };
+        match stage {
+            // its outcome is fixed already: it was handed back before its handler ended
+            Stage::Recording => {}
+            Stage::Lost => {
+                self.slots.free(slot);
+                self.shared.tell(&Event::Lost { job, why: "its lock was gone while it ran".into() });
+            }
+            Stage::Running => {
+                let pending = self.pending_for(slot, &job, &ctx, token, outcome);
+                self.pending.push_back(pending);
+            }
+        }
+    }
+
+    fn pending_for(&self, slot: Slot, job: &Job, ctx: &JobContext, token: &Token, outcome: Outcome) -> Pending {
+        let policy = &self.settings.config.policy;
+        let now = self.settings.queue.store().now();
+        let verdict = crate::job::verdict::judge(job, outcome, policy, now, fastrand::f64());
+        let told = match &verdict {
+            Verdict::Complete { discarded, .. } => Told::Completed { discarded: *discarded },
+            Verdict::Fail { failure, kind } => Told::Failed { reason: failure.message.clone(), kind: *kind },
+            Verdict::Retry { failure, wait } => Told::Retrying { reason: failure.message.clone(), wait: *wait },
+            Verdict::Delay { reason, wait } => Told::Deferred { reason: reason.clone(), wait: *wait },
+            Verdict::HandBack => Told::HandedBack,
+        };
+        let finish = Finish {
+            id: job.id.clone(),
+            token: token.clone(),
+            log: ctx.take_log(),
+            keep_logs: job.opts.keep_logs,
+            change: change(job, verdict, policy),
+        };
+        Pending { slot, finish, verdict: told, asked: false }
+    }
+
+    fn recorded(&mut self, mut pending: Pending, recorded: Recorded) {
+        let Recorded::Refused { code, place } = recorded else {
+            self.finished(pending);
+            return;
+        };
+        // an earlier call with this outcome went through: it is no longer where we had it
+        if pending.asked && place != "active" {
+            self.finished(pending);
+            return;
+        }
+        match code {
+            Code::NoLock if place == "active" => self.relock(pending),
+            Code::PendingChildren | Code::FailedChildren => {
+                let final_one = code == Code::FailedChildren;
+                let failure = Failure::new(if final_one {
+                    "children of this job have failed"
+                } else {
+                    "the job has pending children"
+                });
+                let outcome = if final_one { Outcome::Fail(failure) } else { Outcome::Retry { failure, after: None } };
+                let known = self.slots.with(pending.slot, |occupant| (Arc::clone(&occupant.job), occupant.ctx.clone()));
+                if let Some((job, ctx)) = known {
+                    let token = pending.finish.token.clone();
+                    let again = self.pending_for(pending.slot, &job, &ctx, &token, outcome);
+                    self.pending.push_back(again);
+                }
+            }
+            Code::Broken(text) => {
+                tracing::error!(queue = %self.settings.queue.name(), job = %pending.finish.id, error = text, "an outcome cannot be recorded; trying again in 5 s");
+                pending.asked = false;
+                self.pending.push_back(pending);
+                self.paused = Some(Instant::now() + LONG_PAUSE);
+            }
+            _ => {
+                let why = match code {
+                    Code::Missing => "the job was removed while it ran".to_owned(),
+                    Code::OtherLock => "another worker holds its lock".to_owned(),
+                    _ => format!("it is {place} already"),
+                };
+                if let Some(occupant) = self.slots.free(pending.slot) {
+                    self.shared.tell(&Event::Lost { job: occupant.job, why });
+                }
+            }
+        }
+    }
+
+    /// The lock ran out while the outcome was on its way and nobody has taken the job: locks it
+    /// again and records the outcome after all.
+    fn relock(&mut self, pending: Pending) {
+        let held = self.slots.with(pending.slot, |occupant| occupant.held());
+        let Some(held) = held else { return };
+        let queue = self.settings.queue.clone();
+        self.calls.push(Box::pin(async move {
+            let result = match queue.relock(&held).await {
+                // asks again with the lock in hand
+                Ok(true) => queue.finish_jobs(std::iter::once(&pending.finish), None).await,
+                Ok(false) => {
+                    let lost = Recorded::Refused { code: Code::OtherLock, place: String::new() };
+                    Ok((vec![lost], Taken::default()))
+                }
+                Err(error) => Err(error),
+            };
+            Call { outcomes: vec![pending], take: None, result }
+        }));
+    }
+
+    /// Frees the slot of a recorded outcome and says so.
+    fn finished(&mut self, pending: Pending) {
+        let Some(occupant) = self.slots.free(pending.slot) else { return };
+        if matches!(pending.verdict, Told::HandedBack)
+            && let Some(task) = &occupant.task
+        {
+            // only now: a handler that would not stop has given its job back
+            task.abort();
+        }
+        let (job, took) = (occupant.job, occupant.since.elapsed());
+        let totals = &self.shared.totals;
+        let event = match pending.verdict {
+            Told::Completed { discarded } => {
+                totals.completed();
+                if discarded { Event::Discarded { job, took } } else { Event::Completed { job, took } }
+            }
+            Told::Failed { reason, kind } => {
+                totals.failed();
+                match kind {
+                    verdict::FailKind::Failed => Event::Failed { job, reason },
+                    verdict::FailKind::Expired => Event::Expired { job },
+                    verdict::FailKind::Cancelled => Event::Cancelled { job, reason },
+                }
+            }
+            Told::Retrying { reason, wait } => Event::Retrying { job, reason, wait },
+            Told::Deferred { reason, wait } => Event::Deferred { job, reason, wait },
+            Told::HandedBack => {
+                totals.handed_back();
+                Event::HandedBack { job }
+            }
+        };
+        self.shared.tell(&event);
+    }
+
+    fn next_timer(&self) -> Option<Instant> {
+        let waits = self.phase == Phase::Running && self.free_slots() > 0;
+        let timers =
+            [self.paused, self.limited, self.due.filter(|_| waits), self.unanswered.iter().map(|u| u.next).min()];
+        timers.into_iter().flatten().min()
+    }
+
+    async fn time_passed(&mut self) {
+        let now = Instant::now();
+        let past = |timer: &mut Option<Instant>| timer.is_some_and(|at| at <= now).then(|| *timer = None).is_some();
+        past(&mut self.paused);
+        past(&mut self.limited);
+        if past(&mut self.due) {
+            self.hungry = true;
+        }
+        self.adopt(now).await;
+    }
+
+    /// Looks for jobs of takes that were never answered, until their locks would have run out.
+    async fn adopt(&mut self, now: Instant) {
+        let mut waiting = std::mem::take(&mut self.unanswered);
+        for lost in &mut waiting {
+            if lost.next > now {
+                continue;
+            }
+            lost.next = Instant::now() + ADOPT;
+            match self.settings.queue.adopt_jobs(&lost.token, &lost.known).await {
+                Ok(jobs) => {
+                    for job in jobs {
+                        tracing::info!(queue = %job.queue, job = %job.id, "found a job whose take was never answered");
+                        lost.known.push(job.id.clone());
+                        self.start(job, lost.token.clone());
+                    }
+                    // stopping must not wait for ever for what may never come
+                    if self.phase >= Phase::Draining {
+                        lost.until = now;
+                    }
+                }
+                Err(error) => tracing::debug!(%error, "cannot look for the jobs of an unanswered take"),
+            }
+        }
+        waiting.retain(|lost| lost.until > now);
+        self.unanswered.append(&mut waiting);
+    }
+
+    /// Says whether the queue is waited for: free slots, and nothing known to be there.
+    fn tell_door(&self) {
+        let open = self.phase == Phase::Running
+            && !self.hungry
+            && self.reserved == 0
+            && self.free_slots() > 0
+            && self.shared.budget_left();
+        self.door.set_open(open);
+        self.door.set_idle(self.is_idle() && !self.hungry);
+    }
+}
+
+/// Sleeps until the moment; for ever without one.
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}

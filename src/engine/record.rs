@@ -1,0 +1,94 @@
+//! From a verdict to what is written down, and the verdicts that need no handler.
+
+use std::time::Duration;
+
+use crate::config::{self, Unmatched};
+use crate::job::{Failure, Job, Outcome, Policy, Verdict, verdict::FailKind};
+use crate::store::Change;
+
+/// Longest reason stored with a job, in bytes.
+const REASON_BYTES: usize = 16 * 1024;
+/// Longest wait of a job no handler is named for.
+const UNMATCHED_WAIT: Duration = Duration::from_secs(60);
+
+/// What is recorded for a verdict.
+pub(crate) fn change(job: &Job, verdict: Verdict, policy: &Policy) -> Change {
+    match verdict {
+        Verdict::Complete { value, .. } => {
+            Change::Complete { value, keep: job.opts.remove_on_complete.unwrap_or(policy.keep_completed) }
+        }
+        Verdict::Fail { failure, kind } => Change::Fail {
+            stack: stack_with(job, &failure),
+            reason: cut(failure.message),
+            keep: job.opts.remove_on_fail.unwrap_or(policy.keep_failed),
+            attempts: policy.attempts_of(job),
+            state: match kind {
+                FailKind::Failed => "failed",
+                FailKind::Expired => "expired",
+                FailKind::Cancelled => "cancelled",
+            },
+        },
+        Verdict::Retry { failure, wait } => {
+            let stack = stack_with(job, &failure);
+            let reason = cut(failure.message);
+            if wait.is_zero() {
+                Change::Retry { reason, stack, front: job.opts.lifo }
+            } else {
+                Change::Delay { wait, charged: Some((reason, stack)) }
+            }
+        }
+        Verdict::Delay { wait, .. } => Change::Delay { wait, charged: None },
+        Verdict::HandBack => Change::HandBack,
+    }
+}
+
+/// The job's stack traces with this failure's added, cut to the job's own limit.
+///
+/// Protocol: §5.8: one text per failed attempt, oldest first.
+fn stack_with(job: &Job, failure: &Failure) -> String {
+    let mut entries: Vec<String> =
+        job.stacktrace.as_deref().and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default();
+    entries.push(cut(failure.stack.clone().unwrap_or_else(|| failure.message.clone())));
+    if let Some(limit) = job.opts.stack_trace_limit {
+        let surplus = entries.len().saturating_sub(limit as usize);
+        entries.drain(..surplus);
+    }
+    serde_json::to_string(&entries).expect("a list of texts is always JSON")
+}
+
+fn cut(mut text: String) -> String {
+    if text.len() > REASON_BYTES {
+        let end = (0..=REASON_BYTES).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+/// The outcome of a job that must not be run, if its stored state says so.
+pub(crate) fn deferred_outcome(job: &Job, config: &config::Queue) -> Option<Outcome> {
+    if let Some(reason) = &job.deferred_failure {
+        return Some(Outcome::fail(reason.clone()));
+    }
+    if job.opts.max_started_attempts.is_some_and(|max| max < job.attempts_started) {
+        return Some(Outcome::fail("job started more than allowable limit"));
+    }
+    let waited = job.processed_on.since(job.timestamp.after(job.opts.delay.unwrap_or_default()));
+    let expired = config.expires_after.is_some_and(|limit| waited > limit);
+    // only a job that was never started: a retry has been in our hands in time
+    (expired && job.attempts_started <= 1).then_some(Outcome::Expired)
+}
+
+/// The outcome of a job no handler is named for. Each release waits twice as long as the one
+/// before; the policy bounds how often and how long.
+pub(crate) fn unmatched(job: &Job, unmatched: Unmatched) -> Outcome {
+    let reason = format!("no handler for job name {:?} in queue {}", job.name, job.queue);
+    match unmatched {
+        Unmatched::Fail => Outcome::fail(reason),
+        Unmatched::Release => {
+            let before = job.attempts_started.saturating_sub(job.attempts_made).saturating_sub(1);
+            let after = UNMATCHED_WAIT.min(Duration::from_secs(1) * 2u32.saturating_pow(before.min(16)));
+            Outcome::Defer { reason, after }
+        }
+    }
+}

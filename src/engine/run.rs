@@ -1,0 +1,419 @@
+//! An engine from its start to its end: what is started in which order, and stopped in the reverse.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::event::{LogObserver, Observers};
+use super::fetcher::{Door, Doors, fetch};
+use super::phase::Phase;
+use super::pool::{Message, Pool, Settings};
+use super::renewer::{Register, Renewer};
+use super::rescuer::{Keeping, Kept, prune, rescue};
+use super::service::keep_running;
+use super::shared::Shared;
+use super::slots::{Slots, Stage};
+use super::status::{QueueSnapshot, RunningJob, Snapshot};
+use super::{Ending, Engine, Error, Instance, Order, Until};
+use crate::config::{self, Config};
+use crate::handler::Registry;
+use crate::job::QueueName;
+use crate::store::{Connection, Link, Store, WorkQueue};
+
+/// How often it is looked whether an end that was asked for has come.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long handing back may take once handlers have been given up, Redis being slow.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// A pool at work.
+struct Works {
+    settings: config::Queue,
+    pool: mpsc::UnboundedSender<Message>,
+    door: Arc<Door>,
+    slots: Arc<Slots>,
+    kept: Arc<Kept>,
+    task: JoinHandle<()>,
+    /// Shows this process to BullMQ dashboards as a worker of the queue.
+    _name: Option<AbortOnDropHandle<()>>,
+}
+
+struct Run {
+    config: Config,
+    registry: Registry,
+    instance: Instance,
+    until: Until,
+    only: Vec<String>,
+    store: Store,
+    shared: Arc<Shared>,
+    doors: Doors,
+    keeping: Keeping,
+    works: BTreeMap<QueueName, Works>,
+    /// Pools of queues a reload has removed, on their way to their end.
+    leaving: Vec<Works>,
+    snapshot: watch::Sender<Snapshot>,
+    phase: Phase,
+    /// Status messages are made whether or not somebody listens here.
+    always_publish: bool,
+}
+
+impl Engine {
+    /// Works the queues until told to stop, or until what was asked for is reached; returns when
+    /// everything has really stopped.
+    ///
+    /// Not cancel safe: dropping the future leaves jobs locked until others recover them.
+    pub async fn run(self) -> Result<Ending, Error> {
+        let Self { config, registry, instance, until, only, observers, orders, handle: _kept, snapshot } = self;
+        let store = Store::open(&config.redis, &instance.id).await?;
+        let mut all: Vec<Arc<dyn super::Observer>> = vec![Arc::new(LogObserver)];
+        all.extend(observers);
+        let register = Register::default();
+        let shared = Arc::new(Shared::new(
+            Instance::incarnation(&instance.id),
+            store.prefix(),
+            Observers(all.into()),
+            Arc::clone(&register),
+            until.max_jobs,
+        ));
+        // a subscriber may sit at a replica, where this server cannot see it
+        let always_publish = store.server().await.is_ok_and(|info| info.connected_replicas > 0);
+        let mut run = Run {
+            config,
+            registry,
+            instance,
+            until,
+            only,
+            store,
+            shared,
+            doors: Doors::default(),
+            keeping: Keeping::default(),
+            works: BTreeMap::new(),
+            leaving: Vec::new(),
+            snapshot,
+            phase: Phase::Running,
+            always_publish,
+        };
+        let renewer = Renewer::start(register).map_err(Error::Thread)?;
+        run.release_old_locks().await;
+        for queue in run.queues_of(&run.config) {
+            run.start_pool(&queue)?;
+        }
+        tracing::info!(instance = run.instance.id, redis = run.store.address(), queues = run.works.len(), "working");
+        let services = run.start_services();
+        run.obey(orders).await;
+        let ending = run.end().await;
+        // renewals stop last: until here an outcome may have been on its way
+        drop(services);
+        drop(renewer);
+        Ok(ending)
+    }
+}
+
+impl Run {
+    fn queues_of(&self, config: &Config) -> Vec<config::Queue> {
+        let wanted = |name: &String| self.only.is_empty() || self.only.contains(name);
+        config.queues.iter().filter(|(name, _)| wanted(name)).map(|(_, queue)| queue.clone()).collect()
+    }
+
+    fn work_queue(&self, config: &config::Queue) -> WorkQueue {
+        WorkQueue::new(
+            &self.store,
+            config,
+            &self.config.status,
+            self.instance.worker_name.as_deref(),
+            self.always_publish,
+        )
+    }
+
+    /// Puts back what earlier incarnations of this instance held, so that it is not waited for.
+    async fn release_old_locks(&self) {
+        if self.instance.previous.is_empty() {
+            return;
+        }
+        let old: Vec<String> = self.instance.previous.iter().map(|id| Instance::incarnation(id)).collect();
+        for config in self.queues_of(&self.config) {
+            let queue = self.work_queue(&config);
+            match queue.release_locks(&old).await {
+                Ok(ids) if ids.is_empty() => {}
+                Ok(ids) => {
+                    tracing::info!(queue = %queue.name(), jobs = ids.len(), "put back what was running before the restart")
+                }
+                // the stalled check does the same, later
+                Err(error) => {
+                    tracing::warn!(queue = %queue.name(), %error, "cannot put back what was running before the restart")
+                }
+            }
+        }
+    }
+
+    fn start_pool(&mut self, config: &config::Queue) -> Result<(), Error> {
+        let queue = self.work_queue(config);
+        let router = self.registry.router(config)?;
+        let (pool, inbox) = mpsc::unbounded_channel();
+        let door = self.doors.add(queue.marker(), pool.clone());
+        let name = self.config.redis.announce_workers.then(|| {
+            let announced = announce(self.store.clone(), config.name.clone(), self.instance.worker_name.clone());
+            AbortOnDropHandle::new(tokio::spawn(announced))
+        });
+        let kept = self.keep(&queue, config, &door);
+        let settings = Settings { config: config.clone(), queue, router };
+        let worker = Pool::new(settings, Arc::clone(&self.shared), Arc::clone(&door), inbox, self.phase);
+        let slots = worker.slots();
+        let task = tokio::spawn(worker.run());
+        let works = Works { settings: config.clone(), pool, door, slots, kept, task, _name: name };
+        self.works.insert(config.name.clone(), works);
+        Ok(())
+    }
+
+    fn keep(&self, queue: &WorkQueue, config: &config::Queue, door: &Arc<Door>) -> Arc<Kept> {
+        let interval = config.stalled_interval.min(Duration::from_secs(5));
+        let kept = Arc::new(Kept { queue: queue.clone(), interval, door: Arc::clone(door) });
+        self.keeping.lock().expect("no code panics while holding this lock").push(Arc::clone(&kept));
+        kept
+    }
+
+    fn forget(&self, kept: &Arc<Kept>) {
+        self.keeping.lock().expect("no code panics while holding this lock").retain(|other| !Arc::ptr_eq(other, kept));
+    }
+
+    fn start_services(&self) -> Vec<AbortOnDropHandle<()>> {
+        let (store, doors) = (self.store.clone(), self.doors.clone());
+        let fetcher = keep_running("fetcher", move || fetch(store.clone(), doors.clone()));
+        let (shared, keeping) = (Arc::clone(&self.shared), Arc::clone(&self.keeping));
+        let rescuer = keep_running("rescuer", move || rescue(Arc::clone(&shared), Arc::clone(&keeping)));
+        let keeping = Arc::clone(&self.keeping);
+        let pruner = keep_running("pruner", move || prune(Arc::clone(&keeping)));
+        let watcher = watch_link(self.store.clone());
+        [tokio::spawn(fetcher), tokio::spawn(rescuer), tokio::spawn(pruner), tokio::spawn(watcher)]
+            .map(AbortOnDropHandle::new)
+            .into()
+    }
+
+    /// Takes orders until one of them, or what was asked for at the start, begins the end.
+    async fn obey(&mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
+        let started = Instant::now();
+        let ends_by_itself = self.until.drained || self.until.max_jobs.is_some() || self.until.max_time.is_some();
+        let mut drain_until: Option<Instant> = None;
+        let mut cancel_until: Option<Instant> = None;
+        loop {
+            let look = ends_by_itself && self.phase == Phase::Running || self.phase >= Phase::Draining;
+            tokio::select! {
+                order = orders.recv() => match order {
+                    Some(Order::Quiet) => self.enter(Phase::Quiet),
+                    Some(Order::Stop) if self.phase < Phase::Draining => self.begin_draining(&mut drain_until),
+                    Some(Order::Stop | Order::HandBack) => self.begin_handing_back(&mut cancel_until),
+                    Some(Order::Reconfigure(config)) => self.reconfigure(*config),
+                    Some(Order::Snapshot(answer)) => drop(answer.send(self.take_snapshot())),
+                    None => self.begin_handing_back(&mut cancel_until),
+                },
+                () = tokio::time::sleep(LOOK), if look => {}
+            }
+            self.leaving.retain(|works| !works.task.is_finished());
+            match self.phase {
+                Phase::Running if ends_by_itself && self.asked_for_is_reached(started).await => {
+                    self.begin_draining(&mut drain_until);
+                }
+                Phase::Draining | Phase::HandingBack if self.all_pools_ended() => return,
+                Phase::Draining if drain_until.is_some_and(|until| until <= Instant::now()) => {
+                    self.begin_handing_back(&mut cancel_until);
+                }
+                Phase::HandingBack if cancel_until.is_some_and(|until| until <= Instant::now()) => {
+                    self.enter(Phase::Closed);
+                    return;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// No more takes, and a limit for what runs.
+    fn begin_draining(&mut self, drain_until: &mut Option<Instant>) {
+        self.enter(Phase::Draining);
+        *drain_until = Some(Instant::now() + self.config.shutdown.drain);
+    }
+
+    fn begin_handing_back(&mut self, cancel_until: &mut Option<Instant>) {
+        if self.phase < Phase::HandingBack {
+            self.enter(Phase::HandingBack);
+            *cancel_until = Some(Instant::now() + self.config.shutdown.cancel);
+        }
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        if self.phase >= phase {
+            return;
+        }
+        self.phase = phase;
+        let running: usize = self.works.values().map(|works| works.slots.occupied()).sum();
+        tracing::info!(phase = phase.as_str(), running, "phase");
+        self.snapshot.send_modify(|snapshot| snapshot.phase = phase);
+        for works in self.works.values().chain(&self.leaving) {
+            let _ = works.pool.send(Message::Phase(phase));
+        }
+    }
+
+    fn all_pools_ended(&self) -> bool {
+        self.works.values().chain(&self.leaving).all(|works| works.task.is_finished())
+    }
+
+    async fn asked_for_is_reached(&self, started: Instant) -> bool {
+        if self.until.max_time.is_some_and(|limit| started.elapsed() >= limit) {
+            return true;
+        }
+        if self.until.max_jobs.is_some() && !self.shared.budget_left() {
+            return self.works.values().all(|works| works.slots.occupied() == 0);
+        }
+        if !self.until.drained || !self.works.values().all(|works| works.door.is_idle()) {
+            return false;
+        }
+        for name in self.works.keys() {
+            match self.store.queue(name).counts().await {
+                Ok(counts) if counts.unfinished() == 0 => {}
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    /// Waits for the pools after the last deadline, bounded, and counts.
+    async fn end(&mut self) -> Ending {
+        let deadline = Instant::now() + CLOSING;
+        let mut left = 0;
+        for works in std::mem::take(&mut self.works).into_values().chain(std::mem::take(&mut self.leaving)) {
+            let mut task = works.task;
+            if tokio::time::timeout_at(deadline.into(), &mut task).await.is_err() {
+                left += works.slots.occupied() as u64;
+                task.abort();
+            }
+        }
+        if left > 0 {
+            tracing::warn!(
+                jobs = left,
+                "could not be handed back in time; other workers recover them when their locks run out"
+            );
+        }
+        self.phase = Phase::Closed;
+        self.snapshot.send_modify(|snapshot| snapshot.phase = Phase::Closed);
+        let (completed, failed, handed_back) = self.shared.totals.read();
+        tracing::info!(completed, failed, handed_back, "stopped");
+        Ending { completed, failed, handed_back, left }
+    }
+
+    /// Puts other queues and handlers in force.
+    fn reconfigure(&mut self, config: Config) {
+        let registry = match self.registry.renew(&config.handlers) {
+            Ok(registry) => registry,
+            Err(error) => {
+                tracing::error!(%error, "the new configuration is not put in force");
+                return;
+            }
+        };
+        let wanted: BTreeMap<QueueName, config::Queue> =
+            self.queues_of(&config).into_iter().map(|queue| (queue.name.clone(), queue)).collect();
+        for queue in wanted.values() {
+            if let Err(error) = registry.router(queue) {
+                tracing::error!(%error, "the new configuration is not put in force");
+                return;
+            }
+        }
+        let handlers_changed = self.config.handlers != config.handlers;
+        let status_changed = self.config.status != config.status;
+        self.registry = registry;
+        self.config = Config { redis: self.config.redis.clone(), daemon: self.config.daemon.clone(), ..config };
+        let gone: Vec<QueueName> = self.works.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
+        for name in gone {
+            tracing::info!(queue = %name, "no longer worked");
+            if let Some(works) = self.works.remove(&name) {
+                let _ = works.pool.send(Message::Phase(Phase::Draining));
+                self.forget(&works.kept);
+                self.doors.remove(&works.door);
+                self.leaving.push(works);
+            }
+        }
+        for (name, queue) in wanted {
+            if !self.works.contains_key(&name) {
+                tracing::info!(queue = %name, slots = queue.concurrency, "worked from now on");
+                if let Err(error) = self.start_pool(&queue) {
+                    tracing::error!(queue = %name, %error, "cannot be worked");
+                }
+            } else if handlers_changed || status_changed || self.works[&name].settings != queue {
+                self.change_pool(&name, &queue);
+            }
+        }
+    }
+
+    fn change_pool(&mut self, name: &QueueName, config: &config::Queue) {
+        let queue = self.work_queue(config);
+        let Ok(router) = self.registry.router(config) else { return };
+        let door = Arc::clone(&self.works[name].door);
+        self.forget(&self.works[name].kept);
+        let kept = self.keep(&queue, config, &door);
+        let Some(works) = self.works.get_mut(name) else { return };
+        works.kept = kept;
+        works.settings = config.clone();
+        let limits = queue.clone();
+        tokio::spawn(async move {
+            if let Err(error) = limits.apply_limits().await {
+                tracing::warn!(queue = %limits.name(), %error, "cannot store the queue's limits");
+            }
+        });
+        let settings = Settings { config: config.clone(), queue, router };
+        let _ = works.pool.send(Message::Settings(Box::new(settings)));
+    }
+
+    fn take_snapshot(&self) -> Snapshot {
+        let queues = self.works.iter().map(|(name, works)| {
+            let mut running = Vec::new();
+            works.slots.each(|_, occupant| {
+                running.push(RunningJob {
+                    id: occupant.job.id.clone(),
+                    name: occupant.job.name.clone(),
+                    attempt: occupant.job.attempt(),
+                    running_for: occupant.since.elapsed(),
+                    recording: occupant.stage == Stage::Recording,
+                });
+            });
+            QueueSnapshot { name: name.clone(), slots: works.settings.concurrency, running }
+        });
+        Snapshot { phase: self.phase, queues: queues.collect() }
+    }
+}
+
+/// Holds the connection that shows this process as a worker of a queue.
+async fn announce(store: Store, queue: QueueName, worker: Option<String>) {
+    loop {
+        match store.announce(&queue, worker.as_deref()).await {
+            Ok(connection) => {
+                let _: Connection = connection;
+                std::future::pending::<()>().await;
+            }
+            Err(error) => {
+                tracing::debug!(%queue, %error, "cannot announce this worker");
+                tokio::time::sleep(Duration::from_secs(2)).await;
+            }
+        }
+    }
+}
+
+/// Says once that Redis is away, and once that it is back.
+async fn watch_link(store: Store) {
+    let mut link = store.link();
+    let mut said = false;
+    while link.changed().await.is_ok() {
+        match link.borrow_and_update().clone() {
+            Link::Lost { reason, .. } if !said => {
+                tracing::warn!(redis = store.address(), %reason, "redis is away");
+                said = true;
+            }
+            Link::Up { away } if said => {
+                let away = away.map_or(0, |away| away.as_millis());
+                tracing::info!(redis = store.address(), away, "redis is back");
+                said = false;
+            }
+            _ => {}
+        }
+    }
+}

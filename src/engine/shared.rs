@@ -1,0 +1,110 @@
+//! What the pools of one engine have in common.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use super::event::{Event, Observers};
+use super::renewer::{Locks, Register};
+use crate::store::Token;
+
+pub(crate) struct Shared {
+    /// First part of every lock token: this incarnation of this worker.
+    pub(crate) incarnation: String,
+    /// First segment of every key.
+    pub(crate) prefix: Arc<str>,
+    pub(crate) observers: Observers,
+    pub(crate) totals: Totals,
+    register: Register,
+    takes: AtomicU64,
+    /// Jobs that may still be taken, where there is a bound.
+    budget: Option<AtomicI64>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        incarnation: String,
+        prefix: &str,
+        observers: Observers,
+        register: Register,
+        budget: Option<u64>,
+    ) -> Self {
+        Self {
+            incarnation,
+            prefix: prefix.into(),
+            observers,
+            totals: Totals::default(),
+            register,
+            takes: AtomicU64::new(0),
+            budget: budget.map(|jobs| AtomicI64::new(i64::try_from(jobs).unwrap_or(i64::MAX))),
+        }
+    }
+
+    pub(crate) fn tell(&self, event: &Event) {
+        self.observers.tell(event);
+    }
+
+    /// A token no take had before.
+    pub(crate) fn token(&self) -> Token {
+        format!("{}:{}", self.incarnation, self.takes.fetch_add(1, Ordering::Relaxed)).into()
+    }
+
+    pub(crate) fn register(&self, locks: &Arc<Locks>) {
+        self.register.lock().expect("no code panics while holding this lock").push(Arc::clone(locks));
+    }
+
+    pub(crate) fn unregister(&self, locks: &Arc<Locks>) {
+        self.register
+            .lock()
+            .expect("no code panics while holding this lock")
+            .retain(|other| !Arc::ptr_eq(other, locks));
+    }
+
+    /// Promises up to `want` jobs out of the bound; what is not used comes back by `unreserve`.
+    pub(crate) fn reserve(&self, want: usize) -> usize {
+        let Some(budget) = &self.budget else { return want };
+        let want = i64::try_from(want).unwrap_or(i64::MAX);
+        let granted = budget
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| Some(left - want.min(left.max(0))))
+            .map_or(0, |left| want.min(left.max(0)));
+        usize::try_from(granted).unwrap_or(0)
+    }
+
+    pub(crate) fn unreserve(&self, unused: usize) {
+        if let Some(budget) = &self.budget {
+            budget.fetch_add(i64::try_from(unused).unwrap_or(0), Ordering::AcqRel);
+        }
+    }
+
+    /// Whether any job may still be taken.
+    pub(crate) fn budget_left(&self) -> bool {
+        self.budget.as_ref().is_none_or(|budget| budget.load(Ordering::Acquire) > 0)
+    }
+}
+
+/// Counts of ends since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Totals {
+    completed: AtomicU64,
+    failed: AtomicU64,
+    handed_back: AtomicU64,
+}
+
+impl Totals {
+    pub(crate) fn completed(&self) {
+        self.completed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn failed(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn handed_back(&self) {
+        self.handed_back.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// completed, failed, handed back
+    pub(crate) fn read(&self) -> (u64, u64, u64) {
+        let of = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        (of(&self.completed), of(&self.failed), of(&self.handed_back))
+    }
+}
