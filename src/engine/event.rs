@@ -103,14 +103,14 @@ impl Observer for LogObserver {
                 tracing::info!(queue = %job.queue, job = %job.id, name = %job.name, reason, wait, "deferred");
             }
             Event::HandedBack { job } => {
-                tracing::info!(queue = %job.queue, job = %job.id, name = %job.name, "handed back")
+                tracing::info!(queue = %job.queue, job = %job.id, name = %job.name, "handed back");
             }
             Event::Lost { job, why } => {
                 tracing::warn!(queue = %job.queue, job = %job.id, name = %job.name, why, "lost: another worker may run it");
             }
             Event::Stalled { queue, id } => tracing::warn!(%queue, job = %id, "stalled: put back, its worker has gone"),
             Event::Ghost { queue, id } => {
-                tracing::warn!(%queue, job = %id, "dropped: an id without a readable job behind it")
+                tracing::warn!(%queue, job = %id, "dropped: an id without a readable job behind it");
             }
         }
     }

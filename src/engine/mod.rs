@@ -34,6 +34,8 @@ mod service;
 mod shared;
 mod slots;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::future::Future;

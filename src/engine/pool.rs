@@ -445,7 +445,7 @@ impl Pool {
         let Some((stage, job, ctx)) = self
             .slots
             .with(slot, |occupant| {
-                (&*occupant.token == &**token).then(|| {
+                (*occupant.token == **token).then(|| {
                     let before = occupant.stage;
                     if before == Stage::Running {
                         occupant.stage = Stage::Recording;

@@ -75,7 +75,7 @@ async fn renew_for_ever(register: &Register) {
 async fn tick(locks: &Locks, now: Instant) -> Result<(usize, usize), crate::store::Error> {
     let life = locks.queue.lock_life();
     // a lock is given up a tenth of its life early, so that the handler stops before others start
-    let lapsed = locks.slots.lost(|job| now.duration_since(job.renewed) > life - life / 10);
+    let lapsed = locks.slots.lost(|job| now.duration_since(job.renewed) > life.mul_f64(0.9));
     for id in &lapsed {
         tracing::warn!(queue = %locks.queue.name(), job = %id, "lock could not be renewed in time; the job is stopped");
     }

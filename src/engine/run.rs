@@ -108,6 +108,9 @@ impl Engine {
         // renewals stop last: until here an outcome may have been on its way
         drop(services);
         drop(renewer);
+        if let Err(error) = run.store.close().await {
+            tracing::warn!(%error, "redis was not left in order");
+        }
         Ok(ending)
     }
 }
@@ -139,11 +142,11 @@ impl Run {
             match queue.release_locks(&old).await {
                 Ok(ids) if ids.is_empty() => {}
                 Ok(ids) => {
-                    tracing::info!(queue = %queue.name(), jobs = ids.len(), "put back what was running before the restart")
+                    tracing::info!(queue = %queue.name(), jobs = ids.len(), "put back what was running before the restart");
                 }
                 // the stalled check does the same, later
                 Err(error) => {
-                    tracing::warn!(queue = %queue.name(), %error, "cannot put back what was running before the restart")
+                    tracing::warn!(queue = %queue.name(), %error, "cannot put back what was running before the restart");
                 }
             }
         }
@@ -204,10 +207,9 @@ impl Run {
                 order = orders.recv() => match order {
                     Some(Order::Quiet) => self.enter(Phase::Quiet),
                     Some(Order::Stop) if self.phase < Phase::Draining => self.begin_draining(&mut drain_until),
-                    Some(Order::Stop | Order::HandBack) => self.begin_handing_back(&mut cancel_until),
+                    Some(Order::Stop | Order::HandBack) | None => self.begin_handing_back(&mut cancel_until),
                     Some(Order::Reconfigure(config)) => self.reconfigure(*config),
                     Some(Order::Snapshot(answer)) => drop(answer.send(self.take_snapshot())),
-                    None => self.begin_handing_back(&mut cancel_until),
                 },
                 () = tokio::time::sleep(LOOK), if look => {}
             }

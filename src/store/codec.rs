@@ -18,7 +18,7 @@ const MAX_DEPTH: usize = 512;
 
 /// Reads the jobs of a take. `now` stands in for moments that are missing.
 pub(super) fn read_jobs(queue: &QueueName, values: Vec<Value>, now: UnixMillis) -> Result<Vec<Job>, Error> {
-    if values.len() % FIELDS != 0 {
+    if !values.len().is_multiple_of(FIELDS) {
         return Err(Error::Reply {
             what: "a take",
             expected: "13 values a job",

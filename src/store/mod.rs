@@ -5,6 +5,7 @@
 
 #![allow(dead_code, reason = "the rooms to the right are being built")]
 
+mod add;
 mod claim;
 mod clock;
 mod codec;
@@ -41,10 +42,9 @@ pub(crate) use finish::{Change, Finish};
 pub(crate) use keys::Keys;
 pub use queue::{Counts, MAX_PAGE, Overview, Queue, StoredRateLimit};
 pub use record::JobRecord;
+pub(crate) use reply::{Code, Recorded};
 pub use server::{ServerInfo, ServerKind, ServerUsage};
 pub use subscription::{Message, Subscription};
-pub(crate) use reply::{Code, Recorded};
-pub use server::{ServerInfo, ServerKind};
 
 pub(crate) use work::{Held, Token, WorkQueue};
 
