@@ -182,13 +182,13 @@ impl Rig {
                         ("queue", QUEUE.to_owned()),
                         ("jobs", LATENCY_JOBS.to_string()),
                         ("interval-us", LATENCY_INTERVAL_US.to_string()),
-                        ("payload", self.payload.to_string()),
+                        ("payload", "0".to_owned()),
                     ],
                 );
                 peer.go();
                 peer.line()
             };
-            ["p50", "p99"].iter().map(|key| process::number(&line, key).unwrap_or(f64::NAN)).collect()
+            ["p50Us", "p99Us"].iter().map(|key| process::number(&line, key).unwrap_or(f64::NAN)).collect()
         });
     }
 
