@@ -1,0 +1,9 @@
+//! The official clients and oxherd on one Redis: they add, we work; we add, they work; both share.
+//!
+//! The programs in `node/` and `python/` are driven from here; `make setup` installs what they need.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod everything;
+mod sharing;

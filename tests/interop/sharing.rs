@@ -1,0 +1,179 @@
+//! Both on one queue: work is shared, pauses are honoured, each sees the other.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::support::daemon::{Daemon, oxherd};
+use super::support::program::{Program, node, python};
+use super::support::receiver::Receiver;
+use super::support::redis::Redis;
+use super::support::{PATIENCE, eventually};
+
+fn ok(_: &Value) -> (u16, String) {
+    // long enough that neither side has done everything before the other woke up
+    std::thread::sleep(Duration::from_millis(5));
+    (200, "\"ok\"".into())
+}
+
+fn one_queue(receiver: &Receiver) -> String {
+    format!(
+        "[queues.email]\nconcurrency = 4\nattempts = 1\nkeep_completed = {{ count = 10000 }}\nhandler = \"endpoint\"\n[handlers.endpoint.http]\nurl = \"{}\"\n\
+         [status]\nformat = \"simple\"\n",
+        receiver.url
+    )
+}
+
+/// How often each job was run, by either.
+fn runs(receiver: &Receiver, worker: &[Value]) -> HashMap<String, usize> {
+    let mut runs = HashMap::new();
+    let ours = receiver.requests().into_iter().map(|envelope| envelope["job"]["id"].clone());
+    let theirs = worker.iter().filter(|line| line["event"] == "processed").map(|line| line["id"].clone());
+    for id in ours.chain(theirs) {
+        *runs.entry(id.as_str().unwrap().to_owned()).or_default() += 1;
+    }
+    runs
+}
+
+fn shares_with(redis: &Redis, worker: Program) {
+    let receiver = Receiver::start(ok);
+    let mut daemon = Daemon::start(redis, &one_queue(&receiver));
+    let worker = worker.ready();
+    node("producer.mjs", 6, redis, &["--jobs", "500", "--kinds", "standard,prioritized,delayed,lifo,bulk"]).end();
+    eventually("all 500 are completed", || {
+        redis.number(&["ZCARD", "bull:email:completed"]) == 500 || redis.number(&["ZCARD", "bull:email:failed"]) > 0
+    });
+    let said = worker.stop();
+    let runs = runs(&receiver, &said);
+    let twice: Vec<_> = runs.iter().filter(|(_, times)| **times != 1).collect();
+    assert!(twice.is_empty(), "run more than once: {twice:?}");
+    assert_eq!(runs.len(), 500);
+    let ours = receiver.count();
+    assert!(ours > 25 && ours < 475, "the work is not shared: oxherd did {ours} of 500");
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn a_node_6_worker_shares_the_work_and_no_job_runs_twice() {
+    let redis = Redis::start();
+    let worker = node("worker.mjs", 6, &redis, &["--concurrency", "4", "--work", "5"]);
+    shares_with(&redis, worker);
+}
+
+#[test]
+fn a_node_5_worker_shares_the_work_and_no_job_runs_twice() {
+    let redis = Redis::start();
+    let worker = node("worker.mjs", 5, &redis, &["--concurrency", "4", "--work", "5"]);
+    shares_with(&redis, worker);
+}
+
+#[test]
+fn a_python_worker_shares_the_work_and_no_job_runs_twice() {
+    let redis = Redis::start();
+    let worker = python("worker.py", &redis, &["--concurrency", "4", "--work", "5"]);
+    shares_with(&redis, worker);
+}
+
+fn node_pauses(version: u8) {
+    let redis = Redis::start();
+    let receiver = Receiver::start(ok);
+    let mut daemon = Daemon::start(&redis, &one_queue(&receiver));
+    let control = |words: &[&str]| node("control.mjs", version, &redis, words).end();
+    control(&["add", "first", "{}"]);
+    eventually("the first job is done", || receiver.count() == 1);
+
+    control(&["pause"]);
+    control(&["add", "second", "{}"]);
+    control(&["add", "third", "{}", r#"{"priority":2}"#]);
+    assert_eq!(oxherd(&redis, &["queue", "show", "email"])["paused"], true);
+    // a third one falls due meanwhile; were oxherd to look at any of them, it would take them at once
+    control(&["add", "other", "{}", r#"{"delay":300}"#]);
+    eventually("the delay is over", || now(&redis) > due(&redis, "4") + 200);
+    assert_eq!(receiver.count(), 1, "worked although paused");
+
+    control(&["resume"]);
+    eventually("the rest is done", || receiver.count() == 4);
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+/// Milliseconds, by the clock of the server.
+fn now(redis: &Redis) -> u64 {
+    redis.number(&["EVAL", "local t = redis.call('TIME') return t[1] * 1000 + math.floor(t[2] / 1000)", "0"])
+}
+
+/// When a delayed job was to start.
+fn due(redis: &Redis, id: &str) -> u64 {
+    let key = format!("bull:email:{id}");
+    redis.number(&["HGET", &key, "timestamp"]) + redis.number(&["HGET", &key, "delay"])
+}
+
+#[test]
+fn a_pause_by_node_6_is_honoured() {
+    node_pauses(6);
+}
+
+#[test]
+fn a_pause_by_node_5_is_honoured() {
+    node_pauses(5);
+}
+
+#[test]
+fn node_works_what_oxherd_added() {
+    for version in [5, 6] {
+        let redis = Redis::start();
+        let mut worker = node("worker.mjs", version, &redis, &["--name", "w1"]).ready();
+        for arguments in [
+            &["welcome", r#"{"n":1}"#][..],
+            &["later", r#"{"n":2}"#, "--delay", "100ms"],
+            &["urgent", r#"{"n":3}"#, "--priority", "1"],
+        ] {
+            oxherd(&redis, &[&["job", "add", "email"], arguments].concat());
+        }
+        worker.wait_for_count("completed", 3, |line| line["event"] == "completed");
+        worker.stop();
+        let left = node("inspect.mjs", version, &redis, &["job", "1", "2", "3"]).end();
+        for (job, (name, n)) in left[0].as_array().unwrap().iter().zip([("welcome", 1), ("later", 2), ("urgent", 3)]) {
+            assert_eq!((&job["name"], &job["returnvalue"]["n"]), (&name.into(), &n.into()), "{job}");
+        }
+    }
+}
+
+#[test]
+fn a_dashboard_counts_oxherd_as_one_worker() {
+    let redis = Redis::start();
+    let receiver = Receiver::start(ok);
+    let mut daemon = Daemon::start(&redis, &one_queue(&receiver));
+    let workers = || node("inspect.mjs", 6, &redis, &["workers"]).end().remove(0);
+    eventually("one worker is seen", || workers().as_array().is_some_and(|list| list.len() == 1));
+    assert_eq!(daemon.stop(), Some(0));
+    eventually("and gone when stopped", || workers().as_array().is_some_and(Vec::is_empty));
+}
+
+#[test]
+fn status_messages_have_the_shape_api_servers_parse() {
+    let redis = Redis::start();
+    let receiver = Receiver::start(|envelope| {
+        if envelope["data"]["bad"] == true { (422, r#""not like this""#.into()) } else { (200, "1".into()) }
+    });
+    let messages = redis.subscribe("job_updates");
+    let mut daemon = Daemon::start(&redis, &one_queue(&receiver));
+    let heard =
+        |count: usize| -> Vec<String> { (0..count).map(|_| messages.recv_timeout(PATIENCE).unwrap()).collect() };
+
+    node("control.mjs", 6, &redis, &["add", "a", r#"{"tenantId":"t1"}"#]).end();
+    assert_eq!(
+        heard(2),
+        [
+            r#"{"tenantId":"t1","jobId":"1","status":"RUNNING"}"#,
+            r#"{"tenantId":"t1","jobId":"1","status":"COMPLETED","error":null}"#,
+        ]
+    );
+    node("control.mjs", 6, &redis, &["add", "b", r#"{"bad":true,"tenantId":"t2"}"#]).end();
+    let [running, failed] = heard(2).try_into().unwrap();
+    assert_eq!(running, r#"{"tenantId":"t2","jobId":"2","status":"RUNNING"}"#);
+    let failed: Value = serde_json::from_str(&failed).unwrap();
+    assert_eq!((&failed["tenantId"], &failed["status"]), (&"t2".into(), &"FAILED".into()));
+    assert!(failed["error"].as_str().is_some_and(|text| text.contains("422")), "{failed}");
+    assert_eq!(daemon.stop(), Some(0));
+}

@@ -1,0 +1,109 @@
+//! The real binary: `oxherd run` in the background, and its other verbs.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use super::eventually;
+use super::redis::Redis;
+
+pub struct Daemon {
+    child: Child,
+    directory: tempfile::TempDir,
+}
+
+impl Daemon {
+    /// Starts it on this Redis with the rest of a configuration.
+    pub fn start(redis: &Redis, toml: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let text = format!("[redis]\nurl = \"{}\"\n[log]\nformat = \"json\"\n{toml}", redis.url());
+        std::fs::write(directory.path().join("oxherd.toml"), text).unwrap();
+        let child = Self::spawn(&directory);
+        Self { child, directory }
+    }
+
+    /// Starts it again on the same file, the former one being gone.
+    pub fn again(&mut self) {
+        self.child = Self::spawn(&self.directory);
+    }
+
+    fn spawn(directory: &tempfile::TempDir) -> Child {
+        let log = File::options().create(true).append(true).open(directory.path().join("log")).unwrap();
+        Command::new(env!("CARGO_BIN_EXE_oxherd"))
+            .args(["run", "-c", "oxherd.toml"])
+            .current_dir(directory.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap()
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.directory.path().join("log")
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        nix::sys::signal::kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Waits for its end and answers the exit code.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        let mut status = None;
+        eventually("the daemon ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap().code()
+    }
+
+    /// TERM, and the exit code.
+    pub fn stop(&mut self) -> Option<i32> {
+        self.signal(Signal::SIGTERM);
+        self.exit_code()
+    }
+
+    /// KILL: it gets no say.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail: Vec<_> = log.lines().rev().take(20).collect();
+            for line in tail.iter().rev() {
+                #[expect(clippy::print_stderr, reason = "a failed test says what the daemon said")]
+                {
+                    eprintln!("oxherd: {line}");
+                }
+            }
+        }
+    }
+}
+
+/// A verb of the command line on this Redis; its stdout, which has to be JSON with `--json`.
+pub fn oxherd(redis: &Redis, arguments: &[&str]) -> Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_oxherd"))
+        .args(arguments)
+        .args(["--redis", &redis.url(), "--json"])
+        .current_dir(std::env::temp_dir())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "oxherd {arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("oxherd {arguments:?} printed {text:?}: {error}"))
+}
