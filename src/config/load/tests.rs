@@ -460,6 +460,8 @@ fn f127_handlers_are_checked() {
         ("command]\nargv = [\"\"]", "argv must not be empty"),
         ("command]\nargv = [\"{data.program}\"]", "a placeholder may not name the program"),
         ("command]\nargv = [\"x\", \"{quue}\"]", "unknown placeholder {quue}"),
+        ("command]\nargv = [\"x\", \"{data}\"]", "unknown placeholder {data}"),
+        ("command]\nargv = [\"sh\", \"-c\", \"x {name}\"]", "placeholder {name} is only a part of an argument"),
         ("command]\nargv = [\"x\", 1]", "argv must be a text, got 1"),
         ("command]\nargv = [\"x\"]\nenv = { \"A=B\" = \"\" }", "\"A=B\" is not the name of a variable"),
         ("command]\nargv = [\"x\"]\nenv_allow = [\"OXHERD_QUEUE\"]", "OXHERD_QUEUE is a name oxherd sets itself"),

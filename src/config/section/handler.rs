@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::secret::secret;
-use super::{PLACEHOLDERS, placeholders};
+use super::{PLACEHOLDERS, is_data, placeholders};
 use crate::config::handler::Answer;
 use crate::config::locate::mask_urls;
 use crate::config::read::Item;
@@ -183,6 +183,12 @@ fn check_argument(item: &Item, n: usize, text: &str) {
     // braces that are no placeholder are common in arguments, such as JSON or awk programs
     let whole = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
     let Some(name) = whole.filter(|name| name.chars().all(|c| c.is_alphanumeric() || "._-".contains(c))) else {
+        if let Some(placeholder) = embedded(text) {
+            item.error(
+                format!("placeholder {placeholder} is only a part of an argument"),
+                "make it an argument of its own; in the text of a script the value would become code",
+            );
+        }
         return;
     };
     if n == 0 && !name.is_empty() {
@@ -192,6 +198,16 @@ fn check_argument(item: &Item, n: usize, text: &str) {
     for invalid in placeholders(text, &PLACEHOLDERS, true).1 {
         item.error(invalid.message, invalid.help);
     }
+}
+
+/// What was clearly meant as a placeholder; `${name}` is a shell's variable.
+fn embedded(text: &str) -> Option<&str> {
+    text.match_indices('{').find_map(|(open, _)| {
+        let close = open + text[open..].find('}')?;
+        let name = &text[open + 1..close];
+        let known = PLACEHOLDERS.contains(&name) || is_data(name);
+        (known && !text[..open].ends_with('$')).then(|| &text[open..=close])
+    })
 }
 
 fn environment(item: &Item) -> BTreeMap<String, String> {

@@ -13,7 +13,7 @@ use std::ops::Range;
 use super::invalid::Invalid;
 use super::schema::nearest;
 
-/// What a placeholder may be called, beside `data` and paths into it.
+/// What a placeholder may be called, beside paths into the data.
 const PLACEHOLDERS: [&str; 4] = ["queue", "name", "id", "attempt"];
 
 /// The `{…}` of a template, with what is wrong in them.
@@ -27,8 +27,8 @@ fn placeholders(text: &str, known: &[&str], with_data: bool) -> (Vec<Range<usize
             break;
         };
         let name = &text[open + 1..close];
-        let data = with_data && (name == "data" || name.strip_prefix("data.").is_some_and(|path| !path.is_empty()));
-        if !data && !known.contains(&name) {
+        let is_known = known.contains(&name) || (with_data && is_data(name));
+        if !is_known {
             let mut all: Vec<String> = known.iter().map(|name| format!("{{{name}}}")).collect();
             all.extend(with_data.then(|| "{data.PATH}".to_owned()));
             let near = nearest(name, known.iter().copied()).map(|near| format!("did you mean {{{near}}}?"));
@@ -39,4 +39,9 @@ fn placeholders(text: &str, known: &[&str], with_data: bool) -> (Vec<Range<usize
         from = close + 1;
     }
     (found, wrong)
+}
+
+/// `data.` and a path of member names.
+fn is_data(name: &str) -> bool {
+    name.strip_prefix("data.").is_some_and(|path| path.split('.').all(|step| !step.is_empty()))
 }

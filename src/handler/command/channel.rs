@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::config::handler::Answer;
+use crate::config::Answer;
+use crate::config::units::parse_duration;
 use crate::handler::{JobContext, wire};
 
 /// What the program said so far.
@@ -65,7 +66,7 @@ impl Channel {
                 let answer = Answer::parse(&word).ok_or_else(|| {
                     format!("unknown outcome {word:?}, expected complete, retry, defer, fail or discard")
                 })?;
-                let after = said.after.as_deref().map(duration).transpose()?;
+                let after = said.after.as_deref().map(parse_duration).transpose().map_err(|why| why.to_string())?;
                 self.stated = Some(Stated { answer, message: said.message, after, result: said.result });
                 Ok(())
             }
@@ -73,22 +74,6 @@ impl Channel {
             None if said.progress.is_some() => Ok(()),
             _ => Err("line not understood (expected log, progress or outcome)".to_owned()),
         }
-    }
-}
-
-/// `"30s"` and the like.
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => 0,
-    };
-    match digits.parse::<u64>() {
-        Ok(count) if unit > 0 => Ok(Duration::from_millis(count.saturating_mul(unit))),
-        _ => Err(format!("after {text:?} is no duration, expected a number and ms, s, m or h")),
     }
 }
 

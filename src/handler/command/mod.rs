@@ -21,8 +21,8 @@ use super::child::Child;
 use super::error::Refused;
 use super::template::Field;
 use super::{Handler, JobContext, Running, wire};
+use crate::config::Answer;
 use crate::config::CommandHandler;
-use crate::config::handler::Answer;
 use crate::job::{Failure, Job, Outcome};
 
 mod channel;

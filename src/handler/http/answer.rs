@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
+use crate::config::Answer;
 use crate::config::HttpHandler;
-use crate::config::handler::Answer;
 use crate::handler::wire;
 use crate::job::{Failure, Outcome};
 

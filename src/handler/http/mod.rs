@@ -10,8 +10,8 @@ use reqwest::{Client, Response};
 
 use super::error::Refused;
 use super::{Handler, JobContext, Running, wire};
+use crate::config::Answer;
 use crate::config::HttpHandler;
-use crate::config::handler::Answer;
 use crate::job::{Job, Outcome};
 
 mod address;
