@@ -278,10 +278,9 @@ impl Connection {
     }
 
     fn sorted(&self, command: &'static str, error: &fred::error::Error) -> Error {
+        let silent = *error.kind() == fred::error::ErrorKind::Timeout;
         let error = self.shared.sorted(command, error);
-        if let Error::Refused { message, .. } = &error
-            && message.starts_with("READONLY")
-        {
+        if silent || matches!(&error, Error::Refused { message, .. } if message.starts_with("READONLY")) {
             self.reconnect();
         }
         error

@@ -5,7 +5,6 @@ use std::time::Duration;
 use fred::clients::{Client, SubscriberClient};
 use fred::types::config::{
     Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, Server, ServerConfig, TcpConfig, TlsConnector,
-    UnresponsiveConfig,
 };
 use socket2::TcpKeepalive;
 
@@ -13,7 +12,7 @@ use super::super::{Error, embedded};
 use super::{COMMAND_TIMEOUT, PAUSE, Role};
 use crate::config;
 
-/// A connection with a command unanswered for this long is dropped.
+/// A connection on which nothing sent is acknowledged for this long is dropped by the kernel.
 const UNRESPONSIVE: Duration = Duration::from_secs(10);
 
 /// Host and port or socket, without credentials.
@@ -59,17 +58,17 @@ pub(super) fn fred_config(redis: &config::Redis) -> Result<Config, Error> {
 pub(super) fn build(config: &Config, role: &Role) -> Client {
     let timeout = if *role == Role::Blocking { Duration::ZERO } else { COMMAND_TIMEOUT };
     // an event is seldom kept for long, and the queues are allocated in full for every connection
-    let (performance, connection, policy) = settings(timeout, 4, matches!(role, Role::Named(_)));
+    let (performance, connection, policy) = settings(timeout, 4);
     Client::new(config.clone(), Some(performance), Some(connection), Some(policy))
 }
 
 /// A client for pub/sub that keeps `capacity` messages for its readers; not connected yet.
 pub(in crate::store) fn subscriber(redis: &config::Redis, capacity: usize) -> Result<SubscriberClient, Error> {
-    let (performance, connection, policy) = settings(COMMAND_TIMEOUT, capacity, false);
+    let (performance, connection, policy) = settings(COMMAND_TIMEOUT, capacity);
     Ok(SubscriberClient::new(fred_config(redis)?, Some(performance), Some(connection), Some(policy)))
 }
 
-fn settings(timeout: Duration, capacity: usize, idle: bool) -> (PerformanceConfig, ConnectionConfig, ReconnectPolicy) {
+fn settings(timeout: Duration, capacity: usize) -> (PerformanceConfig, ConnectionConfig, ReconnectPolicy) {
     let performance = PerformanceConfig {
         default_command_timeout: timeout,
         broadcast_channel_capacity: capacity,
@@ -79,11 +78,8 @@ fn settings(timeout: Duration, capacity: usize, idle: bool) -> (PerformanceConfi
         connection_timeout: COMMAND_TIMEOUT,
         internal_command_timeout: COMMAND_TIMEOUT,
         max_command_attempts: 1,
-        // an idle connection never has a command in flight, and the check would wake it every two seconds
-        unresponsive: UnresponsiveConfig {
-            max_timeout: (!idle).then_some(UNRESPONSIVE),
-            ..UnresponsiveConfig::default()
-        },
+        // no `unresponsive`: every call has a time limit of ours, after which the link is replaced, and a timer less
+        // per command is one to two µs of ten
         tcp: TcpConfig {
             nodelay: Some(true),
             keepalive: Some(
