@@ -16,8 +16,11 @@ pub(super) fn find() -> Result<PathBuf, String> {
         let named = PathBuf::from(named);
         // a bare name is looked up on the path by whoever starts it
         let bare = named.components().count() == 1;
-        return if bare || named.is_file() {
+        return if bare {
             Ok(named)
+        } else if named.is_file() {
+            // it is started in another directory
+            std::path::absolute(&named).map_err(|e| format!("{VARIABLE}: {e}"))
         } else {
             Err(format!("{VARIABLE} names {}, which is not there", named.display()))
         };
@@ -31,6 +34,7 @@ fn on_path() -> Option<PathBuf> {
     ["redis-server", "valkey-server"]
         .iter()
         .find_map(|name| directories.iter().map(|directory| directory.join(name)).find(|file| file.is_file()))
+        .and_then(|file| std::path::absolute(file).ok())
 }
 
 fn in_cache() -> Option<PathBuf> {
