@@ -45,14 +45,25 @@ pub fn process_env() -> Vec<(String, String)> {
     std::env::vars_os().filter_map(text).collect()
 }
 
+/// The files and directories [`load`] begins with; empty when there are none to be found.
+#[must_use]
+pub fn files(options: &LoadOptions) -> Vec<PathBuf> {
+    search(options, &options.env.iter().cloned().collect())
+}
+
 /// Loads the configuration. Beside it stand the warnings; with any error there is none, and
 /// the error holds all problems found, warnings included.
 pub fn load(options: &LoadOptions) -> Result<(Config, Vec<Problem>), Error> {
     let env: BTreeMap<String, String> = options.env.iter().cloned().collect();
     let mut problems = Vec::new();
     let mut reader = Reader::new(&env);
-    for file in search(options, &env, &mut problems) {
-        reader.read(&file);
+    let files = search(options, &env);
+    if files.is_empty() && !options.no_file_ok {
+        let help = format!("looked for {}; name one with -c FILE or OXHERD_CONFIG", PLACES.join(", "));
+        problems.push(Problem::error("there is no configuration file").with_help(help));
+    }
+    for file in &files {
+        reader.read(file);
     }
     let mut sources = reader.finish(&mut problems);
     let tree = layer::merge(&mut sources, &options.set, &env, &mut problems);
@@ -63,21 +74,17 @@ pub fn load(options: &LoadOptions) -> Result<(Config, Vec<Problem>), Error> {
     if any_error(&problems) { Err(Error { problems }) } else { Ok((config, problems)) }
 }
 
-/// The files to begin with.
-fn search(options: &LoadOptions, env: &BTreeMap<String, String>, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+/// Where a file is looked for, in this order.
+const PLACES: [&str; 3] = ["oxherd.toml", "config/oxherd.toml", "/etc/oxherd/oxherd.toml"];
+
+fn search(options: &LoadOptions, env: &BTreeMap<String, String>) -> Vec<PathBuf> {
     if !options.files.is_empty() {
         return options.files.clone();
     }
     if let Some(file) = env.get("OXHERD_CONFIG").filter(|text| !text.is_empty()) {
         return vec![PathBuf::from(file)];
     }
-    let places = ["oxherd.toml", "config/oxherd.toml", "/etc/oxherd/oxherd.toml"];
-    let found = places.iter().map(|place| options.directory.join(place)).find(|path| path.exists());
-    if found.is_none() && !options.no_file_ok {
-        let help = format!("looked for {}; name one with -c FILE or OXHERD_CONFIG", places.join(", "));
-        problems.push(Problem::error("there is no configuration file").with_help(help));
-    }
-    found.into_iter().collect()
+    PLACES.iter().map(|place| options.directory.join(place)).find(|path| path.exists()).into_iter().collect()
 }
 
 fn settle(tree: &Value, options: &LoadOptions, context: &Context) -> Config {

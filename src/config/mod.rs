@@ -47,7 +47,7 @@ pub use error::{Error, Place, Position, Problem, Severity};
 pub use handler::{Answer, CommandHandler, Handler, HttpHandler, LogHandler};
 pub use invalid::Invalid;
 #[cfg(feature = "daemon")]
-pub use load::{LoadOptions, load, process_env};
+pub use load::{LoadOptions, files, load, process_env};
 pub use queue::{Queue, RateLimit, Unmatched};
 pub use redis::{AtStart, Endpoint, Redis, Secret};
 #[cfg(feature = "daemon")]

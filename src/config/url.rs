@@ -1,7 +1,7 @@
 //! The address of Redis as one text. Used for `[redis] url`, `REDIS_URL` and `--redis`, and by
 //! programs that embed oxherd.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::invalid::Invalid;
 use super::redis::{Endpoint, Redis, Secret};
@@ -134,8 +134,17 @@ fn tcp(authority: &str, tls: bool) -> Result<Endpoint, (String, &'static str)> {
 
 /// A path as seen from a directory, whatever the current one will be.
 pub(super) fn absolute(directory: &Path, path: impl AsRef<Path>) -> PathBuf {
-    let joined = directory.join(path);
-    std::path::absolute(&joined).unwrap_or(joined)
+    let here = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    let mut base = here.canonicalize().or_else(|_| std::path::absolute(here)).unwrap_or_else(|_| here.to_owned());
+    let mut steps = path.as_ref().components().peekable();
+    // the base holds no links, so a step up from it is where it seems to be
+    while let Some(step @ (Component::ParentDir | Component::CurDir)) = steps.peek() {
+        if *step == Component::ParentDir {
+            base.pop();
+        }
+        steps.next();
+    }
+    base.join(steps.collect::<PathBuf>())
 }
 
 /// The URL with what may be a password covered.
@@ -179,7 +188,7 @@ mod tests {
     use super::*;
 
     fn read(url: &str) -> Result<Redis, Invalid> {
-        Redis::default().with_url(url, Path::new("/etc/oxherd"))
+        Redis::default().with_url(url, Path::new("/none/oxherd"))
     }
 
     fn host(redis: &Redis) -> (&str, u16, bool) {
@@ -207,8 +216,25 @@ mod tests {
         let redis = read("redis+unix:///run/redis.sock?db=2").unwrap();
         assert_eq!((redis.endpoint.clone(), redis.database), (Endpoint::Unix("/run/redis.sock".into()), 2));
         assert_eq!(redis.shown_url(), "redis+unix:///run/redis.sock?db=2");
-        assert_eq!(read("embedded:data").unwrap().endpoint, Endpoint::Embedded("/etc/oxherd/data".into()));
+        assert_eq!(read("embedded:data").unwrap().endpoint, Endpoint::Embedded("/none/oxherd/data".into()));
         assert_eq!(read("embedded:/var/x").unwrap().endpoint, Endpoint::Embedded("/var/x".into()));
+    }
+
+    #[test]
+    fn paths_are_taken_from_their_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let base = directory.path().canonicalize().unwrap();
+        std::fs::create_dir(base.join("config")).unwrap();
+        for (path, want) in [
+            ("x", "config/x"),
+            ("./x/y", "config/x/y"),
+            ("../.demo", ".demo"),
+            ("a/../b", "config/a/../b"),
+            (".", "config"),
+        ] {
+            assert_eq!(absolute(&base.join("config"), path), base.join(want), "{path}");
+        }
+        assert_eq!(absolute(&base, "/var/x"), Path::new("/var/x"));
     }
 
     #[test]

@@ -445,11 +445,18 @@ fn f127_handlers_are_checked() {
         ("http]\nurl = \"http://h/a b\"", "url holds a space or control character: \"http://h/a b\""),
         ("http]\nurl = \"http://{data.host}/\"", "a placeholder may not fill the host: \"http://{data.host}/\""),
         ("http]\nurl = \"http://h/{nmae}\"", "unknown placeholder {nmae}"),
-        ("http]\nurl = \"http://h/{name\"", "'{' is not closed in \"http://h/{name\""),
+        ("http]\nurl = \"http://h/{name\"", "a '{' is never closed"),
         ("http]\nurl = \"\"", "url must not be empty"),
         ("http]", "an http handler needs url"),
         ("http]\nurl = \"http://h\"\nheaders = { \"a b\" = \"x\" }", "\"a b\" is not the name of a header"),
-        ("http]\nurl = \"http://h\"\nheaders = { a = \"x\\ny\" }", "header a holds a control character"),
+        ("http]\nurl = \"http://h\"\nheaders = { a = \"x\\ny\" }", "header a holds a character HTTP does not allow"),
+        (
+            "http]\nurl = \"http://h\"\nheaders = { Webhook-Id = \"x\" }",
+            "header Webhook-Id is set for every request by oxherd itself",
+        ),
+        ("http]\nurl = \"http://h/#x\"", "url holds a '#': \"http://h/#x\""),
+        ("http]\nurl = \"http://h/}\"", "a '}' closes nothing"),
+        ("http]\nurl = \"http://h/{data.a..b}\"", "unknown placeholder {data.a..b}"),
         ("http]\nurl = \"http://h\"\nstatus = { \"4xx\" = \"retry\" }", "\"4xx\" is not an HTTP status"),
         (
             "http]\nurl = \"http://h\"\nstatus = { \"418\" = \"retyr\" }",
@@ -462,6 +469,7 @@ fn f127_handlers_are_checked() {
         ("command]\nargv = [\"x\", \"{quue}\"]", "unknown placeholder {quue}"),
         ("command]\nargv = [\"x\", \"{data}\"]", "unknown placeholder {data}"),
         ("command]\nargv = [\"sh\", \"-c\", \"x {name}\"]", "placeholder {name} is only a part of an argument"),
+        ("command]\nargv = [\"x\", \"--id={id}\"]", "placeholder {id} is only a part of an argument"),
         ("command]\nargv = [\"x\", 1]", "argv must be a text, got 1"),
         ("command]\nargv = [\"x\"]\nenv = { \"A=B\" = \"\" }", "\"A=B\" is not the name of a variable"),
         ("command]\nargv = [\"x\"]\nenv_allow = [\"OXHERD_QUEUE\"]", "OXHERD_QUEUE is a name oxherd sets itself"),
@@ -653,7 +661,7 @@ fn includes_are_taken_from_where_they_stand() {
     assert_eq!(config.queues.keys().collect::<Vec<_>>(), ["a", "b"]);
     let Handler::Command(command) = &config.handlers["app"] else { panic!() };
     let directory = command.directory.as_ref().unwrap();
-    assert!(directory.ends_with("conf.d/../more/here"), "{}", directory.display());
+    assert!(directory.ends_with("config/more/here"), "{}", directory.display());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::secret::secret;
-use super::{PLACEHOLDERS, is_data, placeholders};
+use super::{is_placeholder, placeholders, unknown_placeholder};
 use crate::config::handler::Answer;
 use crate::config::locate::mask_urls;
 use crate::config::read::Item;
@@ -13,6 +13,9 @@ use crate::config::{CommandHandler, Handler, HttpHandler, LogHandler};
 
 const MS: Duration = Duration::from_millis(1);
 const DAY: Duration = Duration::from_secs(24 * 3600);
+/// Headers that only the request itself can know, and content we decide on.
+const OWN_HEADERS: [&str; 7] =
+    ["content-length", "content-type", "connection", "idempotency-key", "traceparent", "transfer-encoding", "upgrade"];
 const LARGEST: usize = 1024 * 1024 * 1024;
 
 /// One handler, if its table says which kind it is.
@@ -84,7 +87,13 @@ fn check_url(item: &Item, url: &str) {
     if url.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return refuse(format!("url holds a space or control character: {shown}"), "percent-encode it, a space as %20");
     }
-    let (found, wrong) = placeholders(url, &PLACEHOLDERS, true);
+    if url.contains('#') {
+        return refuse(
+            format!("url holds a '#': {shown}"),
+            "what follows a '#' is never sent; write %23 for the character",
+        );
+    }
+    let (found, wrong) = placeholders(url);
     for invalid in wrong {
         item.error(invalid.message, invalid.help);
     }
@@ -120,10 +129,14 @@ fn headers(item: &Item) -> BTreeMap<String, String> {
         if name.is_empty() || !name.bytes().all(legal) {
             value.error(format!("{name:?} is not the name of a header"), "use letters, digits and '-'");
         }
+        let own = name.to_ascii_lowercase();
+        if OWN_HEADERS.contains(&own.as_str()) || own.starts_with("webhook-") || own.starts_with("oxherd-") {
+            value.error(format!("header {name} is set for every request by oxherd itself"), "remove it");
+        }
         let text = if value.is_table() { secret(&value).map(|s| s.reveal().to_owned()) } else { value.any_text() };
         let Some(text) = text else { continue };
-        if text.contains(|c: char| c.is_control() && c != '\t') {
-            value.error(format!("header {name} holds a control character"), "a header is one line");
+        if text.contains(|c: char| !c.is_ascii() || (c.is_ascii_control() && c != '\t')) {
+            value.error(format!("header {name} holds a character HTTP does not allow"), "use visible ASCII characters");
         }
         headers.insert(name, text);
     }
@@ -180,33 +193,35 @@ fn check_argument(item: &Item, n: usize, text: &str) {
     if text.contains('\0') {
         item.error("an argument must not hold a NUL character", "remove it");
     }
-    // braces that are no placeholder are common in arguments, such as JSON or awk programs
-    let whole = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-    let Some(name) = whole.filter(|name| name.chars().all(|c| c.is_alphanumeric() || "._-".contains(c))) else {
-        if let Some(placeholder) = embedded(text) {
+    if let Some(placeholder) = placeholder_in(text) {
+        if n == 0 {
+            item.error(
+                "a placeholder may not name the program",
+                "write the program out; a job may fill only arguments",
+            );
+        } else if placeholder.len() < text.len() {
             item.error(
                 format!("placeholder {placeholder} is only a part of an argument"),
-                "make it an argument of its own; in the text of a script the value would become code",
+                "make it an argument of its own, so that nothing reads the value as more than a value",
             );
         }
         return;
-    };
-    if n == 0 && !name.is_empty() {
-        item.error("a placeholder may not name the program", "write the program out; placeholders fill arguments");
-        return;
     }
-    for invalid in placeholders(text, &PLACEHOLDERS, true).1 {
+    // braces that are no placeholder are common in arguments, such as JSON or awk programs
+    let whole = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    let meant = |name: &&str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "._-".contains(c));
+    if let Some(name) = whole.filter(meant) {
+        let invalid = unknown_placeholder(name, &["queue", "name", "id", "attempt", "data.PATH"]);
         item.error(invalid.message, invalid.help);
     }
 }
 
-/// What was clearly meant as a placeholder; `${name}` is a shell's variable.
-fn embedded(text: &str) -> Option<&str> {
+/// The first placeholder, braces included; `${name}` is a shell's variable.
+fn placeholder_in(text: &str) -> Option<&str> {
     text.match_indices('{').find_map(|(open, _)| {
         let close = open + text[open..].find('}')?;
-        let name = &text[open + 1..close];
-        let known = PLACEHOLDERS.contains(&name) || is_data(name);
-        (known && !text[..open].ends_with('$')).then(|| &text[open..=close])
+        let known = is_placeholder(&text[open + 1..close]) && !text[..open].ends_with('$');
+        known.then(|| &text[open..=close])
     })
 }
 

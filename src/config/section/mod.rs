@@ -13,35 +13,46 @@ use std::ops::Range;
 use super::invalid::Invalid;
 use super::schema::nearest;
 
-/// What a placeholder may be called, beside paths into the data.
+/// What a placeholder may be called, beside `data` and paths into it.
 const PLACEHOLDERS: [&str; 4] = ["queue", "name", "id", "attempt"];
 
-/// The `{…}` of a template, with what is wrong in them.
-fn placeholders(text: &str, known: &[&str], with_data: bool) -> (Vec<Range<usize>>, Vec<Invalid>) {
+/// Whether this is the name of a placeholder a job can fill.
+fn is_placeholder(name: &str) -> bool {
+    let path = name.strip_prefix("data.");
+    PLACEHOLDERS.contains(&name) || path.is_some_and(|path| path.split('.').all(|step| !step.is_empty()))
+}
+
+/// What is wrong with a placeholder's name.
+fn unknown_placeholder(name: &str, known: &[&str]) -> Invalid {
+    let all: Vec<String> = known.iter().map(|name| format!("{{{name}}}")).collect();
+    let near = nearest(name, known.iter().copied()).map(|near| format!("did you mean {{{near}}}?"));
+    let help = near.unwrap_or_else(|| format!("known are {}", all.join(", ")));
+    Invalid::new(format!("unknown placeholder {{{name}}}"), help)
+}
+
+/// The `{…}` of a template, with what is wrong in them. `{{` and `}}` stand for braces.
+fn placeholders(text: &str) -> (Vec<Range<usize>>, Vec<Invalid>) {
     let mut found = Vec::new();
     let mut wrong = Vec::new();
     let mut from = 0;
-    while let Some(open) = text[from..].find('{').map(|at| from + at) {
-        let Some(close) = text[open..].find('}').map(|at| open + at) else {
-            wrong.push(Invalid::new(format!("'{{' is not closed in {text:?}"), "write {name}"));
+    while let Some(at) = text[from..].find(['{', '}']).map(|at| from + at) {
+        let brace = &text[at..=at];
+        if text[at + 1..].starts_with(brace) {
+            from = at + 2;
+            continue;
+        }
+        let close = text[at..].find('}').map(|close| at + close);
+        let (Some(close), "{") = (close, brace) else {
+            let what = if brace == "{" { "is never closed" } else { "closes nothing" };
+            wrong.push(Invalid::new(format!("a '{brace}' {what}"), format!("write {brace}{brace} for a brace")));
             break;
         };
-        let name = &text[open + 1..close];
-        let is_known = known.contains(&name) || (with_data && is_data(name));
-        if !is_known {
-            let mut all: Vec<String> = known.iter().map(|name| format!("{{{name}}}")).collect();
-            all.extend(with_data.then(|| "{data.PATH}".to_owned()));
-            let near = nearest(name, known.iter().copied()).map(|near| format!("did you mean {{{near}}}?"));
-            let help = near.unwrap_or_else(|| format!("known are {}", all.join(", ")));
-            wrong.push(Invalid::new(format!("unknown placeholder {{{name}}}"), help));
+        let name = &text[at + 1..close];
+        if !is_placeholder(name) {
+            wrong.push(unknown_placeholder(name, &["queue", "name", "id", "attempt", "data.PATH"]));
         }
-        found.push(open..close + 1);
+        found.push(at..close + 1);
         from = close + 1;
     }
     (found, wrong)
-}
-
-/// `data.` and a path of member names.
-fn is_data(name: &str) -> bool {
-    name.strip_prefix("data.").is_some_and(|path| path.split('.').all(|step| !step.is_empty()))
 }

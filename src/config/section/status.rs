@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::placeholders;
+use super::unknown_placeholder;
 use crate::config::read::Item;
 use crate::config::{Status, StatusFormat};
 
@@ -26,8 +26,15 @@ fn channels(item: &Item) -> Option<Vec<String>> {
     }
     let read = |channel: &Item| {
         let text = channel.text()?;
-        for invalid in placeholders(&text, &["queue", "tenant"], false).1 {
-            channel.error(invalid.message, invalid.help);
+        for part in text.split('{').skip(1) {
+            match part.split_once('}') {
+                Some(("queue" | "tenant", _)) => {}
+                Some((name, _)) => {
+                    let invalid = unknown_placeholder(name, &["queue", "tenant"]);
+                    channel.error(invalid.message, invalid.help);
+                }
+                None => channel.error(format!("a '{{' is never closed in {text:?}"), "write {queue} or {tenant}"),
+            }
         }
         Some(text)
     };
