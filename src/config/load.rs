@@ -130,4 +130,6 @@ fn split(text: &str) -> (String, Option<String>) {
 }
 
 #[cfg(test)]
+mod docs;
+#[cfg(test)]
 mod tests;
