@@ -1,6 +1,10 @@
 //! Works job queues in Redis: BullMQ's data layout, driven by TOML or embedded in a program.
 
+#[cfg(feature = "daemon")]
+pub mod cli;
 pub mod config;
+#[cfg(feature = "daemon")]
+mod daemon;
 pub mod engine;
 pub mod handler;
 pub mod job;

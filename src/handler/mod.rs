@@ -28,6 +28,8 @@ mod testing;
 mod wire;
 
 pub use error::{Error, Refused, TemplateError};
+#[cfg(feature = "daemon")]
+pub(crate) use registry::matches as glob_matches;
 pub use registry::{Registry, Router};
 
 /// The future a handler returns.

@@ -109,7 +109,7 @@ impl Router {
 }
 
 /// Whether a glob covers a text: `*` stands for any characters, `?` for exactly one.
-fn matches(glob: &str, text: &str) -> bool {
+pub(crate) fn matches(glob: &str, text: &str) -> bool {
     let (mut glob, mut text) = (glob.chars(), text.chars());
     // where to go on when the text after a star turns out not to fit: one character later
     let mut star: Option<(Chars, Chars)> = None;

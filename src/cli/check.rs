@@ -1,0 +1,76 @@
+//! `oxherd check`: the configuration read and validated as `run` would, without network.
+
+use clap::Args;
+use serde_json::json;
+
+use super::print::Colour;
+use super::session::Session;
+use super::{Error, Exit};
+use crate::config;
+use crate::config::{Problem, Severity};
+
+/// Prints every problem with file, line and column. Exit 0 when there is no error, else 78.
+#[derive(Args)]
+pub struct Check {}
+
+impl Check {
+    #[expect(clippy::unused_self, reason = "every verb is executed the same way")]
+    pub fn execute(self, session: &mut Session) -> Result<Exit, Error> {
+        let sources = session.sources(false);
+        let (config, problems) = match config::load(&sources) {
+            Ok((config, warnings)) => (Some(config), warnings),
+            Err(error) => (None, error.problems),
+        };
+        let of = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
+        let (errors, warnings) = (of(Severity::Error), of(Severity::Warning));
+        if session.out.is_json() {
+            session.out.json(&json!({
+                "ok": config.is_some(),
+                "errors": errors,
+                "warnings": warnings,
+                "queues": config.as_ref().map(|config| config.queues.len()),
+                "handlers": config.as_ref().map(|config| config.handlers.len()),
+                "problems": problems,
+            }))?;
+        } else {
+            let files: Vec<_> = config::files(&sources).iter().map(|file| file.display().to_string()).collect();
+            print(session, &files.join(", "), config.as_ref(), &problems, errors, warnings)?;
+        }
+        Ok(if config.is_some() { Exit::Done } else { Exit::Refused })
+    }
+}
+
+fn print(
+    session: &mut Session,
+    files: &str,
+    config: Option<&config::Config>,
+    problems: &[Problem],
+    errors: usize,
+    warnings: usize,
+) -> Result<(), Error> {
+    let out = &mut session.out;
+    for problem in problems {
+        out.line(problem.render(out.has_colour()))?;
+        out.line("")?;
+    }
+    let count = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
+    let Some(config) = config else {
+        let found = match warnings {
+            0 => count(errors, "error"),
+            _ => format!("{}, {}", count(errors, "error"), count(warnings, "warning")),
+        };
+        out.line(out.paint(Colour::Red, found))?;
+        return Ok(());
+    };
+    let mut summary = format!(
+        "{files}: {}, {}, {}",
+        out.paint(Colour::Green, "ok"),
+        count(config.queues.len(), "queue"),
+        count(config.handlers.len(), "handler")
+    );
+    if warnings > 0 {
+        summary = format!("{summary}, {}", out.paint(Colour::Yellow, count(warnings, "warning")));
+    }
+    out.line(summary)?;
+    Ok(())
+}

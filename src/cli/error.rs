@@ -1,0 +1,107 @@
+//! Why a verb did not do what it was asked, and with which exit code that ends.
+
+use std::io;
+
+use super::bulk::BulkError;
+use super::exit::Exit;
+use crate::{config, daemon, engine, store};
+
+/// A verb's failure.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The answer is no.
+    #[error("{0}")]
+    No(String),
+    /// Arguments that only make sense together, or only apart.
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0}")]
+    Input(String),
+    #[error(transparent)]
+    Bulk(#[from] BulkError),
+    #[error("redis does not answer: {0}")]
+    NoAnswer(String),
+    /// Printed as the problems themselves.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error(transparent)]
+    Daemon(#[from] daemon::Error),
+    #[error("cannot write the result")]
+    Output(#[from] io::Error),
+    #[error("cannot start: {what}")]
+    Start {
+        what: &'static str,
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Error {
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::No(_) => Exit::No,
+            Self::Usage(_) => Exit::Usage,
+            Self::Input(_) | Self::Bulk(_) => Exit::BadInput,
+            Self::NoAnswer(_) => Exit::Unreachable,
+            Self::Config(_) => Exit::Refused,
+            Self::Store(error) => store_exit(error),
+            Self::Daemon(error) => daemon_exit(error),
+            Self::Output(_) => Exit::Internal,
+            Self::Start { source, .. } => io_exit(source),
+        }
+    }
+
+    /// Whoever read our output has gone away, and that is their right.
+    pub fn is_reader_gone(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+impl Error {
+    /// The failure and its causes as one line of text.
+    pub fn one_line(&self) -> String {
+        if let Self::Config(error) = self {
+            let first = error.problems.first().map_or("no reason given", |problem| problem.message.as_str());
+            return match error.problems.len() {
+                0 | 1 => first.to_owned(),
+                n => format!("{first} (and {} more problems)", n - 1),
+            };
+        }
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        text
+    }
+}
+
+fn store_exit(error: &store::Error) -> Exit {
+    match error {
+        store::Error::Denied { .. } => Exit::NoPermission,
+        store::Error::Setup(_) => Exit::Refused,
+        error if error.is_temporary() => Exit::Unreachable,
+        store::Error::Embedded { .. } | store::Error::Incompatible { .. } => Exit::Unreachable,
+        _ => Exit::Internal,
+    }
+}
+
+fn daemon_exit(error: &daemon::Error) -> Exit {
+    match error {
+        daemon::Error::State { source, .. } => io_exit(source),
+        daemon::Error::LogLevel(_) => Exit::Refused,
+        daemon::Error::Engine(engine::Error::Store(error)) => store_exit(error),
+        daemon::Error::Held { .. }
+        | daemon::Error::Signals(_)
+        | daemon::Error::Log(_)
+        | daemon::Error::Engine(_)
+        | daemon::Error::Panicked => Exit::Internal,
+    }
+}
+
+fn io_exit(error: &io::Error) -> Exit {
+    if error.kind() == io::ErrorKind::PermissionDenied { Exit::NoPermission } else { Exit::Internal }
+}

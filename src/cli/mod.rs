@@ -1,0 +1,161 @@
+//! What can be typed, and what is printed? Arguments and verbs; `main.rs` calls [`main`].
+
+mod bench;
+mod bulk;
+mod check;
+mod config;
+mod enqueue;
+mod error;
+mod exit;
+mod healthcheck;
+mod jobs;
+mod print;
+mod queues;
+mod run;
+mod session;
+mod value;
+mod watch;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use self::error::Error;
+use self::exit::Exit;
+use self::session::Session;
+
+/// Works job queues in Redis: BullMQ-compatible, driven by one TOML file
+#[derive(Parser)]
+#[command(name = "oxherd", version, disable_help_subcommand = true, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// What every verb understands.
+#[derive(Args, Clone, Default)]
+struct Global {
+    /// Configuration file, or directory of them; repeatable, later ones win
+    ///
+    /// Without it: OXHERD_CONFIG, ./oxherd.toml, ./config/oxherd.toml, /etc/oxherd/oxherd.toml.
+    #[arg(short, long, value_name = "FILE|DIR", global = true, help_heading = "Global options")]
+    config: Vec<PathBuf>,
+    /// Override one key, as in --set queues.email.concurrency=20; repeatable
+    #[arg(long, value_name = "KEY=VALUE", global = true, value_parser = value::assignment, help_heading = "Global options")]
+    set: Vec<String>,
+    /// Where Redis is, as in redis://user:password@host:6379/0, redis+unix:///path or embedded:DIR
+    #[arg(long, value_name = "URL", global = true, help_heading = "Global options")]
+    redis: Option<String>,
+    /// Print JSON instead of text
+    #[arg(long, global = true, help_heading = "Global options")]
+    json: bool,
+    /// error, warn, info, debug, trace, or a list such as info,oxherd::store=debug
+    #[arg(long, value_name = "LEVEL", global = true, help_heading = "Global options")]
+    log_level: Option<String>,
+    /// How log lines look
+    #[arg(long, value_name = "FORMAT", global = true, value_enum, help_heading = "Global options")]
+    log_format: Option<LogFormat>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Auto,
+    Pretty,
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Start the daemon in the foreground
+    Run(run::Run),
+    /// Read and validate the configuration, without network (exit 0 or 78)
+    Check(check::Check),
+    /// Look at queues
+    #[command(subcommand)]
+    Queue(queues::Verb),
+    /// Add jobs and look at them
+    #[command(subcommand)]
+    Job(jobs::Verb),
+    /// Follow status changes live
+    Watch(watch::Watch),
+    /// Measure this machine: no-op jobs through the whole path
+    Bench(bench::Bench),
+    /// Exit 0 when Redis answers, 1 when not; for containers
+    Healthcheck(healthcheck::Healthcheck),
+    /// Show the configuration in effect
+    #[command(subcommand)]
+    Config(config::Verb),
+    /// Print the version
+    Version,
+}
+
+/// Reads the arguments, does what they say and answers with the exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(message) => {
+            print::usage(&message);
+            return if message.use_stderr() { Exit::Usage } else { Exit::Done }.into();
+        }
+    };
+    let mut session = Session::new(cli.global);
+    let result = dispatch(cli.verb, &mut session).and_then(|exit| {
+        session.out.flush()?;
+        Ok(exit)
+    });
+    let exit = match result {
+        Ok(exit) => exit,
+        Err(error) if error.is_reader_gone() => Exit::Done,
+        Err(error) => {
+            let _ = session.out.flush();
+            session::complain(&error);
+            error.exit()
+        }
+    };
+    exit.into()
+}
+
+fn dispatch(verb: Verb, session: &mut Session) -> Result<Exit, Error> {
+    match verb {
+        Verb::Run(run) => run.execute(session),
+        Verb::Check(check) => check.execute(session),
+        Verb::Queue(verb) => verb.execute(session),
+        Verb::Job(verb) => verb.execute(session),
+        Verb::Watch(watch) => watch.execute(session),
+        Verb::Bench(bench) => bench.execute(session),
+        Verb::Healthcheck(healthcheck) => healthcheck.execute(session),
+        Verb::Config(verb) => verb.execute(session),
+        Verb::Version => version(session),
+    }
+}
+
+fn version(session: &mut Session) -> Result<Exit, Error> {
+    let version = env!("CARGO_PKG_VERSION");
+    if session.out.is_json() {
+        session.out.json(&serde_json::json!({ "name": "oxherd", "version": version }))?;
+    } else {
+        session.out.line(format_args!("oxherd {version}"))?;
+    }
+    Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_contradict_nothing() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_stand_before_or_behind_the_verb() {
+        for line in [["oxherd", "--json", "queue", "ls"], ["oxherd", "queue", "ls", "--json"]] {
+            assert!(Cli::try_parse_from(line).unwrap().global.json);
+        }
+    }
+}

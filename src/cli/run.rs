@@ -1,0 +1,71 @@
+//! `oxherd run`: the daemon in the foreground.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::session::{Session, runtime_of_many};
+use super::{Error, Exit, value};
+use crate::config;
+use crate::daemon::{Daemon, Logging};
+use crate::engine::Until;
+use crate::job::QueueName;
+
+/// Longest wait for code that does not notice that everything else has ended.
+const LEFTOVERS: Duration = Duration::from_secs(1);
+
+/// Works the configured queues until told to stop.
+///
+/// TERM or INT: take nothing new, let run, then cancel, then hand back; a second one hands back at
+/// once, as QUIT does. HUP: read the configuration again. USR1: take nothing new, keep running.
+/// USR2: log what every slot is doing. Exit 0 when stopped as asked, 75 when jobs were handed back.
+#[derive(Args)]
+pub struct Run {
+    /// Work this queue of the configuration only; repeatable
+    #[arg(long, value_name = "NAME", value_parser = value::queue)]
+    queue: Vec<QueueName>,
+    /// Stop when the queues are empty; exit 1 if a job failed for good
+    #[arg(long)]
+    drain: bool,
+    /// Stop after this many jobs
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_jobs: Option<u64>,
+    /// Stop after this time, as in 1h
+    #[arg(long, value_name = "TIME", value_parser = value::duration)]
+    max_time: Option<Duration>,
+}
+
+impl Run {
+    pub fn execute(self, session: &mut Session) -> Result<Exit, Error> {
+        let sources = session.sources(false);
+        let (config, warnings) = config::load(&sources)?;
+        if let Some(unknown) = self.queue.iter().find(|queue| !config.queues.contains_key(queue.as_str())) {
+            let known: Vec<_> = config.queues.keys().map(String::as_str).collect();
+            return Err(Error::Usage(format!(
+                "--queue {unknown}: no such queue in the configuration; there are {}",
+                known.join(", ")
+            )));
+        }
+        let logging = Logging::start(&session.log(&config))?;
+        for warning in &warnings {
+            crate::daemon::log_problem(warning);
+        }
+        let daemon = Daemon {
+            config,
+            sources,
+            logging,
+            is_level_fixed: session.global.log_level.is_some(),
+            only_queues: self.queue,
+            until: Until { drained: self.drain, max_jobs: self.max_jobs, max_time: self.max_time },
+        };
+        let runtime = runtime_of_many()?;
+        let ending = runtime.block_on(daemon.run());
+        runtime.shutdown_timeout(LEFTOVERS);
+        let ending = ending?;
+        Ok(match ending {
+            ending if ending.handed_back + ending.left > 0 => Exit::HandedBack,
+            ending if self.drain && ending.failed > 0 => Exit::No,
+            _ => Exit::Done,
+        })
+    }
+}

@@ -1,0 +1,69 @@
+//! How single arguments are read. Each function is a clap value parser.
+
+use std::time::Duration;
+
+use crate::job::{Backoff, BackoffKind, JobId, NameError, QueueName, State, state::UnknownState};
+
+/// `KEY=VALUE`.
+pub fn assignment(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((key, _)) if !key.trim().is_empty() => Ok(text.to_owned()),
+        _ => Err("expected KEY=VALUE, as in queues.email.concurrency=20".into()),
+    }
+}
+
+/// `500ms`, `30s`, `10m`, `24h`, `7d`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|e| format!("{e}; expected a time with its unit, such as 30s or 10m"))
+}
+
+/// `exponential:2s`, `fixed:500ms`; a bare time is fixed.
+pub fn backoff(text: &str) -> Result<Backoff, String> {
+    let (kind, delay) = text.split_once(':').unwrap_or(("fixed", text));
+    let kind = match kind {
+        "fixed" => BackoffKind::Fixed,
+        "exponential" => BackoffKind::Exponential,
+        other => return Err(format!("unknown kind {other:?}; expected fixed:TIME or exponential:TIME")),
+    };
+    Ok(Backoff { kind, delay: duration(delay)?, jitter: None })
+}
+
+pub fn queue(text: &str) -> Result<QueueName, NameError> {
+    QueueName::new(text)
+}
+
+/// An id for a new job.
+pub fn new_id(text: &str) -> Result<JobId, NameError> {
+    JobId::custom(text)
+}
+
+/// The id of a job that is there already, in whatever form.
+#[expect(clippy::unnecessary_wraps, reason = "clap wants a result")]
+pub fn id(text: &str) -> Result<JobId, NameError> {
+    Ok(JobId::stored(text))
+}
+
+pub fn state(text: &str) -> Result<State, UnknownState> {
+    text.parse()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoffs_are_a_kind_and_a_time() {
+        let exponential = backoff("exponential:2s").unwrap();
+        assert_eq!((exponential.kind, exponential.delay), (BackoffKind::Exponential, Duration::from_secs(2)));
+        assert_eq!(backoff("500ms").unwrap().kind, BackoffKind::Fixed);
+        assert!(backoff("linear:2s").unwrap_err().contains("expected fixed:TIME or exponential:TIME"));
+        assert!(backoff("fixed:2").is_err());
+    }
+
+    #[test]
+    fn an_assignment_has_a_key() {
+        assert!(assignment("a.b=c=d").is_ok());
+        assert!(assignment("=x").is_err());
+        assert!(assignment("x").is_err());
+    }
+}

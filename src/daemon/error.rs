@@ -1,0 +1,31 @@
+//! What keeps the daemon from starting.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::engine;
+
+/// Why the daemon did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("state directory {} is held by {holder}; give this daemon a state_dir of its own", path.display())]
+    Held { path: PathBuf, holder: String },
+    #[error("cannot use state directory {}; check that it is writable, or set daemon.state_dir", path.display())]
+    State {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot listen for signals")]
+    Signals(#[source] io::Error),
+    #[error("cannot start the log")]
+    Log(#[source] io::Error),
+    #[error(
+        "log level {0:?} is not understood; expected error, warn, info, debug, trace or a list such as \"info,oxherd::store=debug\""
+    )]
+    LogLevel(String),
+    #[error(transparent)]
+    Engine(#[from] engine::Error),
+    #[error("the engine has panicked; the log says where")]
+    Panicked,
+}

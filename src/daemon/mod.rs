@@ -1,0 +1,134 @@
+//! How does a process take orders: start, reload, stop?
+//!
+//! A [`Daemon`] builds the engine a [`Config`] describes, notes who it is in the state
+//! directory, and passes on what signals ask for until the engine has stopped. `cli/run.rs`
+//! calls it.
+
+mod command;
+mod error;
+pub mod escape;
+pub mod logging;
+mod reload;
+mod signals;
+mod state;
+
+pub use command::Command;
+pub use error::Error;
+pub use logging::Logging;
+pub use reload::log_problem;
+pub use signals::Signals;
+pub use state::{StateDir, instance_id};
+
+use crate::config::{Config, LoadOptions};
+use crate::engine::{Ending, Engine, Handle, Instance, Until};
+use crate::job::QueueName;
+
+/// What one start of the daemon needs to know.
+pub struct Daemon {
+    pub config: Config,
+    /// Where the configuration came from, to read it again.
+    pub sources: LoadOptions,
+    pub logging: Logging,
+    /// The command line has fixed the log level: a reload leaves it.
+    pub is_level_fixed: bool,
+    /// Work these queues only; all when empty.
+    pub only_queues: Vec<QueueName>,
+    pub until: Until,
+}
+
+impl Daemon {
+    /// Runs until the engine has really stopped.
+    pub async fn run(mut self) -> Result<Ending, Error> {
+        // before anything else: from here on a TERM is an order, not a death
+        let mut signals = Signals::listen().map_err(Error::Signals)?;
+        let daemon = &self.config.daemon;
+        let state = daemon.state_dir.as_deref().map(StateDir::open).transpose()?;
+        let id = instance_id(daemon.name.as_deref());
+        let previous = state.as_ref().map(|state| state.begin(&id)).unwrap_or_default();
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            instance = id,
+            pid = std::process::id(),
+            queues = self.config.queues.len(),
+            "oxherd starts"
+        );
+        if !previous.is_empty() {
+            tracing::info!(count = previous.len(), "an earlier start did not end; releasing its jobs");
+        }
+        let instance = Instance { id: id.clone(), worker_name: daemon.name.clone(), previous };
+        let engine = Engine::builder(self.config.clone())
+            .instance(instance)
+            .only_queues(self.only_queues.iter().map(ToString::to_string).collect())
+            .until(self.until.clone())
+            .build()?;
+        let handle = engine.handle();
+        let mut running = tokio::spawn(engine.run());
+        // answered once earlier incarnations' locks are released and the queues are worked
+        let mut started = std::pin::pin!(handle.snapshot());
+        let mut is_started = false;
+        let ending = loop {
+            tokio::select! {
+                ended = &mut running => break ended.map_err(|_| Error::Panicked)??,
+                snapshot = &mut started, if !is_started => {
+                    is_started = true;
+                    if let (Some(_), Some(state)) = (snapshot, &state) {
+                        state.keep_only([id.as_str()]);
+                    }
+                }
+                command = signals.next() => self.obey(command, &handle).await,
+            }
+        };
+        if ending.left == 0
+            && let Some(state) = state
+        {
+            // every lock was given up, so there is nothing to release at the next start
+            state.keep_only([]);
+        }
+        Ok(ending)
+    }
+
+    async fn obey(&mut self, command: Command, handle: &Handle) {
+        match command {
+            Command::Stop => {
+                tracing::info!("stopping: no new jobs; a second signal hands running ones back");
+                handle.stop();
+            }
+            Command::HandBack => {
+                tracing::info!("stopping: handing back what runs");
+                handle.hand_back();
+            }
+            Command::Quiet => {
+                tracing::info!("quiet: no new jobs, running ones go on");
+                handle.quiet();
+            }
+            Command::Reload => self.reload(handle).await,
+            Command::Report => report(handle).await,
+        }
+    }
+}
+
+/// Says what every slot is doing.
+async fn report(handle: &Handle) {
+    // none once the engine has ended, and then the end is logged anyway
+    let Some(snapshot) = handle.snapshot().await else { return };
+    for queue in &snapshot.queues {
+        tracing::info!(
+            phase = ?snapshot.phase,
+            queue = %queue.name,
+            slots = queue.slots,
+            running = queue.running.len(),
+            "report"
+        );
+        for job in &queue.running {
+            tracing::info!(
+                queue = %queue.name,
+                job = %job.id,
+                name = job.name,
+                attempt = job.attempt,
+                seconds = job.running_for.as_secs_f64(),
+                recording = job.recording,
+                "running"
+            );
+        }
+    }
+}
