@@ -118,6 +118,10 @@ fn settle(tree: &Value, options: &LoadOptions, context: &Context) -> Config {
         log: section::daemon::log(&top.child("log")),
     };
     validate::relations(&config, &top, &options.handlers);
+    if !options.no_file_ok && !context.sources.documents.is_empty() && !top.child("queues").is_given() {
+        let help = "describe one: [queues.NAME] with handler = \"…\"";
+        context.problems.borrow_mut().push(Problem::warning("no queue is configured").with_help(help));
+    }
     config
 }
 

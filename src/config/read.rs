@@ -37,8 +37,11 @@ impl Context<'_> {
             let document = self.sources.documents.iter().find(|document| document.name == place.source);
             document.is_some_and(|document| line.is_some_and(|line| document.broken_lines.contains(&line)))
         });
-        if !broken {
-            self.problems.borrow_mut().push(Problem { key: path.to_string(), place, ..problem });
+        let problem = Problem { key: path.to_string(), place, ..problem };
+        // one line can be looked at more than once, as [defaults] is for each queue
+        let mut problems = self.problems.borrow_mut();
+        if !broken && !problems.contains(&problem) {
+            problems.push(problem);
         }
     }
 
@@ -166,6 +169,9 @@ impl<'a> Item<'a> {
             Scalar::Whole(number) => {
                 self.within(&number, &bounds, ToString::to_string, default)?;
                 T::try_from(number).ok()
+            }
+            Scalar::Text(text) if text.parse::<i128>().is_ok() => {
+                self.wrong("a whole number", &format!("write {text} without quotes"))
             }
             _ => self.wrong("a whole number", &self.remove(default)),
         }

@@ -1,5 +1,5 @@
-//! The configuration in force, every default written out and every secret covered. What is
-//! shown is TOML that loads again, but for the covered secrets.
+//! The configuration in force, every default written out and every secret covered, for
+//! `oxherd config show`. It is TOML that loads again, but for covered secrets and plain `${`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -76,7 +76,7 @@ pub fn relations(config: &Config, top: &Item, registered: &[String]) {
         };
         let mut names: Vec<(&str, Item)> = queue.handler.iter().map(|h| (h.as_str(), place("handler"))).collect();
         names.extend(queue.routes.iter().map(|(route, h)| (h.as_str(), place("routes").child(route))));
-        if names.is_empty() && !place("handler").is_given() && !place("routes").is_given() {
+        if names.is_empty() && item.is_table() && !place("handler").is_given() && !place("routes").is_given() {
             let help = "write handler = \"NAME\", in the queue or in [defaults]";
             item.missing(format!("queue {name:?} has no handler"), help);
         }
@@ -110,11 +110,5 @@ fn check_absent(handler: &str, known: &[String], item: &Item) {
         }
         None => format!("known are {}", known.join(", ")),
     };
-    // two queues may share the line in [defaults]
-    let problem =
-        Problem { key: item.path().to_string(), ..Problem::error(format!("there is no handler {handler:?}")) };
-    let said = item.context().problems.borrow().iter().any(|p| p.message == problem.message && p.key == problem.key);
-    if !said {
-        item.error(problem.message, help);
-    }
+    item.error(format!("there is no handler {handler:?}"), help);
 }

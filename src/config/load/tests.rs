@@ -317,11 +317,7 @@ fn f127_wrong_types_and_ranges_are_refused_with_what_is_allowed() {
             "concurrency must be a whole number, got \"ten\"",
             "remove the line to use the default, 5",
         ),
-        (
-            "concurrency = \"10\"",
-            "concurrency must be a whole number, got \"10\"",
-            "remove the line to use the default, 5",
-        ),
+        ("concurrency = \"10\"", "concurrency must be a whole number, got \"10\"", "write 10 without quotes"),
         ("concurrency = 1.5", "concurrency must be a whole number, got 1.5", "remove the line to use the default, 5"),
         (
             "concurrency = [1]",
@@ -492,6 +488,22 @@ fn f127_handlers_are_checked() {
 }
 
 #[test]
+fn f127_one_mistake_is_one_problem() {
+    let text = "[queues]\nemail = 5\n[handlers]\nx = 1\ny = [{}]\n[handlers.z.htp]\nurl = \"x\"\n";
+    let problems = Files::one(text).problems();
+    let messages: Vec<&str> = problems.iter().map(|problem| short(problem).0).collect();
+    assert_eq!(
+        messages,
+        [
+            "error: email must be a table, got 5",
+            "error: x must be a table, got 1",
+            "error: y must be a table, got a list",
+            "error: unknown key \"htp\" in [handlers.z]"
+        ]
+    );
+}
+
+#[test]
 fn f128_what_is_there_twice_names_both_places() {
     let text = format!("{SMALL}[queues.email]\nattempts = 2\n");
     let problem = Files::one(&text).one_problem();
@@ -590,6 +602,8 @@ fn f130_handlers_and_queues_must_fit_together() {
     let (_, warnings) = files.try_load().unwrap();
     assert_eq!(warnings.len(), 1);
     assert_eq!(warnings[0].message, "no queue uses handler \"spare\"");
+    let (_, warnings) = Files::one("[redis]\n").try_load().unwrap();
+    assert_eq!(warnings[0].message, "no queue is configured");
     // what the program brings itself counts
     let mut files = Files::one("[queues.a]\nhandler = \"mine\"\n");
     files.options.handlers.push("mine".into());
@@ -909,5 +923,32 @@ fn what_is_shown_has_every_key_there_is() {
     let kinds = root.child("handlers").unwrap().child("a").unwrap();
     for (name, kind) in [("a", "http"), ("b", "command"), ("c", "log")] {
         assert_eq!(keys(&shown["handlers"][name][kind]), known(kinds.child(kind).unwrap(), &[]), "{kind}");
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
+
+    /// Whatever is cut out of a file, put in twice or typed by accident: an answer, no panic.
+    #[test]
+    fn f125_any_damage_is_answered(from in 0usize..5000, length in 0usize..200, to in 0usize..5000, junk in "[\\[\\]{}=\"'#.,$a1é\n -]{0,6}") {
+        let text = include_str!("../../../config/oxherd.example.toml");
+        let near = |mut at: usize| {
+            at = at.min(text.len());
+            while !text.is_char_boundary(at) {
+                at -= 1;
+            }
+            at
+        };
+        let (from, end, to) = (near(from), near(from + length), near(to));
+        for damaged in [
+            format!("{}{junk}{}", &text[..from], &text[end..]),
+            format!("{}{}{junk}{}", &text[..to], &text[from..end], &text[to..]),
+        ] {
+            let files = Files::one(&damaged);
+            if let Err(e) = files.try_load() {
+                proptest::prop_assert!(e.count() > 0 && !e.to_string().is_empty());
+            }
+        }
     }
 }

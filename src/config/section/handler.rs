@@ -8,7 +8,7 @@ use super::{is_placeholder, placeholders, unknown_placeholder};
 use crate::config::handler::Answer;
 use crate::config::locate::mask_urls;
 use crate::config::read::Item;
-use crate::config::schema::{answers, handler_kind_with, handler_kinds};
+use crate::config::schema::{answers, handler_kinds};
 use crate::config::{CommandHandler, Handler, HttpHandler, LogHandler};
 
 const MS: Duration = Duration::from_millis(1);
@@ -33,12 +33,12 @@ pub fn handler(name: &str, item: &Item) -> Option<Handler> {
             }
         }
         [] => {
-            // a key of a kind, one table too high: said there, with the right header
-            let misplaced = item.entries().iter().any(|(key, _)| handler_kind_with(key).is_some());
-            if !misplaced {
-                let one = handler_kinds().join("], [handlers.NAME.");
-                let help = format!("the kind is the name of its table: [handlers.NAME.{one}]");
-                item.missing(format!("handler {name:?} does not say its kind"), help.replace("NAME", name));
+            // other keys are reported as unknown, with what is known
+            if item.is_table() && item.entries().is_empty() {
+                let tables: Vec<String> =
+                    handler_kinds().iter().map(|kind| format!("[{}.{kind}]", item.path())).collect();
+                let help = format!("the kind is the name of its table: {}", tables.join(", "));
+                item.missing(format!("handler {name:?} does not say its kind"), help);
             }
             None
         }
