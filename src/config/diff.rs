@@ -14,6 +14,8 @@ pub struct Diff {
     pub changed: Vec<QueueName>,
     /// Handlers that are new, gone or different, by name.
     pub handlers: Vec<String>,
+    /// Sections that differ and are taken over by a running process, by the name of their table.
+    pub sections: Vec<String>,
     /// Sections that differ and are only read at start, by the name of their table.
     pub restart_needed: Vec<String>,
 }
@@ -41,15 +43,15 @@ impl Diff {
         }
         let gone = old.queues.iter().filter(|(name, _)| !new.queues.contains_key(*name));
         diff.removed = gone.map(|(_, queue)| queue.name.clone()).collect();
-        let sections = [
+        let differing = |sections: &[(&str, bool)]| {
+            sections.iter().filter(|(_, differs)| *differs).map(|(name, _)| (*name).to_owned()).collect()
+        };
+        diff.sections = differing(&[("status", old.status != new.status), ("shutdown", old.shutdown != new.shutdown)]);
+        diff.restart_needed = differing(&[
             ("redis", old.redis != new.redis),
-            ("status", old.status != new.status),
             ("daemon", old.daemon != new.daemon),
-            ("shutdown", old.shutdown != new.shutdown),
             ("log", old.log != new.log),
-        ];
-        diff.restart_needed =
-            sections.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned()).collect();
+        ]);
         diff
     }
 
@@ -108,13 +110,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_only_read_at_start_is_named() {
+    fn sections_are_told_apart_by_when_they_are_read() {
         let old = config(&["a"]);
         let mut new = old.clone();
         new.redis.prefix = "other".into();
         new.log.level = "debug".into();
+        new.shutdown.drain = Duration::from_secs(1);
         let diff = Diff::between(&old, &new);
         assert_eq!(diff.restart_needed, ["redis", "log"]);
+        assert_eq!(diff.sections, ["shutdown"]);
         assert!(diff.changed.is_empty() && !diff.is_empty());
     }
 }
