@@ -18,7 +18,7 @@ use super::service::keep_running;
 use super::shared::Shared;
 use super::slots::{Slots, Stage};
 use super::status::{QueueSnapshot, RunningJob, Snapshot};
-use super::{Ending, Engine, Error, Instance, Order, Until};
+use super::{Ending, Engine, Error, Handle, Instance, Order, Until};
 use crate::config::{self, Config};
 use crate::handler::Registry;
 use crate::job::QueueName;
@@ -66,8 +66,10 @@ impl Engine {
     ///
     /// Not cancel safe: dropping the future leaves jobs locked until others recover them.
     pub async fn run(self) -> Result<Ending, Error> {
-        let Self { config, registry, instance, until, only, observers, orders, handle: _kept, snapshot } = self;
-        let store = Store::open(&config.redis, &instance.id).await?;
+        let Self { config, registry, instance, until, only, observers, mut orders, handle, snapshot } = self;
+        let Some(store) = open_unless_stopped(&config.redis, &instance, &mut orders, &handle).await? else {
+            return Ok(Ending::default());
+        };
         let mut all: Vec<Arc<dyn super::Observer>> = vec![Arc::new(LogObserver)];
         all.extend(observers);
         let register = Register::default();
@@ -382,6 +384,31 @@ impl Run {
         });
         Snapshot { phase: self.phase, queues: queues.collect() }
     }
+}
+
+/// Opens the store, which may wait for Redis without end: a stop ends the waiting. Other orders keep until the queues
+/// are worked.
+async fn open_unless_stopped(
+    redis: &config::Redis,
+    instance: &Instance,
+    orders: &mut mpsc::UnboundedReceiver<Order>,
+    handle: &Handle,
+) -> Result<Option<Store>, Error> {
+    let mut kept = Vec::new();
+    let mut opening = std::pin::pin!(Store::open(redis, &instance.id));
+    let store = loop {
+        tokio::select! {
+            store = &mut opening => break store?,
+            order = orders.recv() => match order {
+                Some(Order::Stop | Order::HandBack) | None => return Ok(None),
+                Some(order) => kept.push(order),
+            },
+        }
+    };
+    for order in kept {
+        let _ = handle.orders.send(order);
+    }
+    Ok(Some(store))
 }
 
 /// Holds the connection that shows this process as a worker of a queue.
