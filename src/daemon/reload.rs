@@ -1,5 +1,7 @@
 //! New configuration → what differs → the running engine. A bad file changes nothing.
 
+use std::fmt::Display;
+
 use super::Daemon;
 use crate::config::{self, Diff, Problem, Severity};
 use crate::engine::Handle;
@@ -37,16 +39,20 @@ impl Daemon {
         changes.restart_needed.retain(|section| section != "log" || is_format_new);
         handle.reconfigure(new.clone());
         tracing::info!(
-            added = ?changes.added,
-            removed = ?changes.removed,
-            changed = ?changes.changed,
+            added = list(&changes.added),
+            removed = list(&changes.removed),
+            changed = list(&changes.changed),
             "configuration reloaded"
         );
         if !changes.restart_needed.is_empty() {
-            tracing::warn!(sections = ?changes.restart_needed, "these changes take effect at the next start");
+            tracing::warn!(sections = list(&changes.restart_needed), "these changes take effect at the next start");
         }
         self.config = new;
     }
+}
+
+fn list<T: Display>(names: &[T]) -> String {
+    names.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// One problem, one line.

@@ -5,4 +5,5 @@ mod arguments;
 mod check;
 mod harness;
 mod jobs;
+mod run;
 mod watch;
