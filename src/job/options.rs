@@ -121,7 +121,9 @@ impl JobOptions {
                 BackoffKind::Other(name) => name,
             };
             inner.insert("type".into(), kind.into());
-            inner.insert("delay".into(), millis(backoff.delay).into());
+            if !backoff.delay.is_zero() {
+                inner.insert("delay".into(), millis(backoff.delay).into());
+            }
             if let Some(jitter) = backoff.jitter {
                 inner.insert("jitter".into(), jitter.into());
             }
@@ -386,6 +388,8 @@ mod tests {
     fn unknown_members_are_kept_and_nulls_dropped() {
         let o = parse(r#"{"attempts":1,"de":{"id":"x"},"mine":null}"#);
         assert_eq!(o.encode(), r#"{"de":{"id":"x"},"attempts":1}"#);
+        let named = parse(r#"{"attempts":2,"backoff":{"type":"mine"}}"#);
+        assert_eq!(named.encode(), r#"{"attempts":2,"backoff":{"type":"mine"}}"#);
     }
 
     proptest! {
