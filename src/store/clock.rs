@@ -20,17 +20,34 @@ pub(crate) struct ServerClock {
     start: Instant,
     /// Server time at `start`, in µs since 1970.
     at_start: AtomicI64,
+    /// Not 0: the clock stands still at this moment, for tests that compare moments.
+    #[cfg(test)]
+    frozen: AtomicI64,
 }
 
 impl ServerClock {
     /// Reads the server's clock for the first time.
     pub(crate) async fn open(connection: &Connection) -> Result<Self, Error> {
-        let clock = Self { start: Instant::now(), at_start: AtomicI64::new(0) };
+        let clock = Self {
+            start: Instant::now(),
+            at_start: AtomicI64::new(0),
+            #[cfg(test)]
+            frozen: AtomicI64::new(0),
+        };
         clock.measure(connection).await?;
         Ok(clock)
     }
 
+    #[cfg(test)]
+    pub(crate) fn freeze(&self, at: UnixMillis) {
+        self.frozen.store(at.0, Ordering::Relaxed);
+    }
+
     pub(crate) fn now(&self) -> UnixMillis {
+        #[cfg(test)]
+        if let at @ 1.. = self.frozen.load(Ordering::Relaxed) {
+            return UnixMillis(at);
+        }
         UnixMillis(self.now_micros().div_euclid(1000))
     }
 

@@ -155,6 +155,12 @@ impl Store {
         self.inner.clock.now()
     }
 
+    /// From now on the clock stands still; for tests that compare moments.
+    #[cfg(test)]
+    pub(crate) fn freeze(&self, at: UnixMillis) {
+        self.inner.clock.freeze(at);
+    }
+
     /// How far this host's wall clock is ahead of the server's, in ms; negative when behind.
     pub fn skew(&self) -> i64 {
         self.inner.clock.skew()
