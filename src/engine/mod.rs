@@ -24,6 +24,8 @@ mod error;
 mod event;
 mod executor;
 mod fetcher;
+#[cfg(test)]
+mod golden;
 mod phase;
 mod pool;
 mod record;
