@@ -70,7 +70,7 @@ async function latency() {
   await finished;
   taken.sort((a, b) => a - b);
   const at = (share) => taken[Math.min(Math.floor(taken.length * share), taken.length - 1)];
-  console.log(JSON.stringify({ jobs, p50Us: at(0.5), p99Us: at(0.99) }));
+  console.log(JSON.stringify({ jobs, p50: at(0.5), p99: at(0.99) }));
 }
 
 async function idle() {

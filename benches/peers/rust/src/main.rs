@@ -127,7 +127,7 @@ async fn latency(arguments: &Arguments, stdin: &mut BufReader<Stdin>) -> bullmq:
     let mut taken = taken.lock().expect("nobody panics with the lock").clone();
     taken.sort_unstable();
     let at = |share: f64| taken[((taken.len() as f64 * share) as usize).min(taken.len() - 1)];
-    println!("{}", json!({"jobs": jobs, "p50Us": at(0.5), "p99Us": at(0.99)}));
+    println!("{}", json!({"jobs": jobs, "p50": at(0.5), "p99": at(0.99)}));
     line(stdin).await;
     Ok(())
 }

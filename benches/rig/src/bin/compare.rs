@@ -188,7 +188,7 @@ impl Rig {
                 peer.go();
                 peer.line()
             };
-            ["p50Us", "p99Us"].iter().map(|key| process::number(&line, key).unwrap_or(f64::NAN)).collect()
+            ["p50", "p99"].iter().map(|key| process::number(&line, key).unwrap_or(f64::NAN)).collect()
         });
     }
 
