@@ -86,6 +86,12 @@ end
 local any_family = #family > 0 and redis.call('EXISTS', unpack(family)) > 0
 local tokens = #locks > 0 and redis.call('MGET', unpack(locks)) or {}
 local codes, unlocked, freed = {}, {}, {}
+local crowded = false
+if #outcomes > 0 and redis.call('LLEN', q.active) > 200 then
+  local oldest = redis.call('LINDEX', q.active, -1)
+  local since = redis.pcall('HGET', base .. oldest, 'processedOn')
+  crowded = type(since) == 'string' and now - (tonumber(since) or now) > 2000
+end
 local removed, policies = {}, {}
 local ended = 0
 
@@ -147,9 +153,10 @@ local function record(n, first, left)
   elseif token ~= '0' and tokens[n] ~= token then
     return refuse(tokens[n] and -6 or -2, id)
   end
-  -- young jobs are near the head of the active list, old ones near its tail
-  local old = now - (tonumber(job[8] or '') or now) > 5000
-  if redis.call('LREM', q.active, old and -1 or 1, id) == 0 then
+  -- jobs end about in the order they were taken, so most are near the tail of the active list; not
+  -- where many long ones pile up there
+  local young = crowded and now - (tonumber(job[8] or '') or 0) < 1000
+  if redis.call('LREM', q.active, young and 1 or -1, id) == 0 then
     return refuse(-3, id)
   end
   left[1] = id
