@@ -68,11 +68,12 @@ pub(crate) struct Settings {
     pub(crate) router: Router,
 }
 
-/// What a call is about, kept for the case that it fails.
-struct Call {
-    outcomes: Vec<Pending>,
-    take: Option<Take>,
-    result: Result<(Vec<Recorded>, Taken), Error>,
+/// What a call was about, kept for the case that it failed, and its answer.
+enum Call {
+    /// Outcomes were recorded, jobs taken, or both.
+    Work { outcomes: Vec<Pending>, take: Option<Take>, result: Result<(Vec<Recorded>, Taken), Error> },
+    /// The jobs of an unanswered take were looked for.
+    Search { token: Token, result: Result<Vec<Job>, Error> },
 }
 
 type CallFuture = Pin<Box<dyn Future<Output = Call> + Send>>;
@@ -98,9 +99,14 @@ enum Told {
 /// A take that was never answered.
 struct Unanswered {
     token: Token,
+    /// Jobs found so far.
     known: Vec<JobId>,
+    /// When its locks would have run out.
     until: Instant,
-    next: Instant,
+    /// When to look next; `None` while looking.
+    next: Option<Instant>,
+    /// Redis was asked at least once and has answered.
+    looked: bool,
 }
 
 pub(crate) struct Pool {
@@ -192,7 +198,7 @@ impl Pool {
                     }
                     None => break,
                 },
-                () = sleep_until(timer), if timer.is_some() => self.time_passed().await,
+                () = sleep_until(timer), if timer.is_some() => self.time_passed(),
             }
             while let Ok(message) = self.inbox.try_recv() {
                 self.hear(message);
@@ -246,9 +252,14 @@ impl Pool {
         (self.settings.config.concurrency as usize).saturating_sub(self.slots.occupied() + self.reserved)
     }
 
-    /// Whether jobs may be taken now, by everything but the number of free slots.
+    /// Whether jobs may be taken now, by everything but the number of free slots. The jobs of an
+    /// unanswered take come first: they may fill the slots.
     fn may_take(&self) -> bool {
-        self.phase == Phase::Running && self.hungry && self.limited.is_none() && self.shared.budget_left()
+        self.phase == Phase::Running
+            && self.hungry
+            && self.limited.is_none()
+            && self.unanswered.iter().all(|lost| lost.looked)
+            && self.shared.budget_left()
     }
 
     fn call_is_due(&self) -> bool {
@@ -279,12 +290,15 @@ impl Pool {
             } else {
                 queue.finish_jobs(outcomes.iter().map(|pending| &pending.finish), take.as_ref()).await
             };
-            Call { outcomes, take, result }
+            Call::Work { outcomes, take, result }
         }));
     }
 
     fn answered(&mut self, call: Call) {
-        let Call { mut outcomes, take, result } = call;
+        let (mut outcomes, take, result) = match call {
+            Call::Work { outcomes, take, result } => (outcomes, take, result),
+            Call::Search { token, result } => return self.searched(&token, result),
+        };
         let want = take.as_ref().map_or(0, |take| take.want as usize);
         self.reserved -= want;
         match result {
@@ -312,7 +326,8 @@ impl Pool {
                     if ambiguous {
                         let now = Instant::now();
                         let until = now + self.settings.config.lock;
-                        self.unanswered.push(Unanswered { token: take.token, known: Vec::new(), until, next: now });
+                        let lost = Unanswered { token: take.token, known: Vec::new(), until, next: Some(now), looked: false };
+                        self.unanswered.push(lost);
                     }
                 }
             }
@@ -401,6 +416,7 @@ impl Pool {
 
     fn hear(&mut self, message: Message) {
         match message {
+            Message::Ring | Message::Due(_) if self.phase != Phase::Running => self.pass_on(),
             Message::Ring => self.hungry = true,
             Message::Due(due) => self.due_at(due),
             Message::Ended { slot, token, outcome } => self.ended(slot, &token, outcome),
@@ -414,6 +430,16 @@ impl Pool {
                 self.hungry = true;
             }
         }
+    }
+
+    /// Rings again for others what was rung for us too late.
+    fn pass_on(&self) {
+        let queue = self.settings.queue.clone();
+        tokio::spawn(async move {
+            if let Err(error) = queue.ring().await {
+                tracing::debug!(queue = %queue.name(), %error, "cannot pass a ring on");
+            }
+        });
     }
 
     fn enter(&mut self, phase: Phase) {
@@ -554,7 +580,7 @@ impl Pool {
                 }
                 Err(error) => Err(error),
             };
-            Call { outcomes: vec![pending], take: None, result }
+            Call::Work { outcomes: vec![pending], take: None, result }
         }));
     }
 
@@ -595,46 +621,52 @@ impl Pool {
     fn next_timer(&self) -> Option<Instant> {
         let waits = self.phase == Phase::Running && self.free_slots() > 0;
         let timers =
-            [self.paused, self.limited, self.due.filter(|_| waits), self.unanswered.iter().map(|u| u.next).min()];
+            [self.paused, self.limited, self.due.filter(|_| waits), self.unanswered.iter().filter_map(|lost| lost.next).min()];
         timers.into_iter().flatten().min()
     }
 
-    async fn time_passed(&mut self) {
+    fn time_passed(&mut self) {
         let now = Instant::now();
-        let past = |timer: &mut Option<Instant>| timer.is_some_and(|at| at <= now).then(|| *timer = None).is_some();
+        let past = |timer: &mut Option<Instant>| timer.take_if(|at| *at <= now).is_some();
         past(&mut self.paused);
         past(&mut self.limited);
         if past(&mut self.due) {
             self.hungry = true;
         }
-        self.adopt(now).await;
-    }
-
-    /// Looks for jobs of takes that were never answered, until their locks would have run out.
-    async fn adopt(&mut self, now: Instant) {
-        let mut waiting = std::mem::take(&mut self.unanswered);
-        for lost in &mut waiting {
-            if lost.next > now {
-                continue;
-            }
-            lost.next = Instant::now() + ADOPT;
-            match self.settings.queue.adopt_jobs(&lost.token, &lost.known).await {
-                Ok(jobs) => {
-                    for job in jobs {
-                        tracing::info!(queue = %job.queue, job = %job.id, "found a job whose take was never answered");
-                        lost.known.push(job.id.clone());
-                        self.start(job, lost.token.clone());
-                    }
-                    // stopping must not wait for ever for what may never come
-                    if self.phase >= Phase::Draining {
-                        lost.until = now;
-                    }
-                }
-                Err(error) => tracing::debug!(%error, "cannot look for the jobs of an unanswered take"),
+        for lost in &mut self.unanswered {
+            if past(&mut lost.next) {
+                let (queue, token, known) = (self.settings.queue.clone(), lost.token.clone(), lost.known.clone());
+                self.calls.push(Box::pin(async move {
+                    let result = queue.adopt_jobs(&token, &known).await;
+                    Call::Search { token, result }
+                }));
             }
         }
-        waiting.retain(|lost| lost.until > now);
-        self.unanswered.append(&mut waiting);
+    }
+
+    /// Starts what a search has found. The search goes on until the locks of the take would have
+    /// run out, for it may still be on its way to Redis.
+    fn searched(&mut self, token: &Token, result: Result<Vec<Job>, Error>) {
+        let now = Instant::now();
+        let (found, looked) = match result {
+            Ok(found) => (found, true),
+            Err(error) => {
+                tracing::debug!(%error, "cannot look for the jobs of an unanswered take");
+                (Vec::new(), false)
+            }
+        };
+        if let Some(lost) = self.unanswered.iter_mut().find(|lost| lost.token == *token) {
+            lost.looked |= looked;
+            lost.known.extend(found.iter().map(|job| job.id.clone()));
+            lost.next = Some(now + ADOPT);
+        }
+        // an end must not wait for what may never come
+        let stopping = self.phase >= Phase::Draining;
+        self.unanswered.retain(|lost| lost.until > now && !(stopping && lost.looked));
+        for job in found {
+            tracing::info!(queue = %job.queue, job = %job.id, "found a job whose take was never answered");
+            self.start(job, token.clone());
+        }
     }
 
     /// Says whether the queue is waited for: free slots, and nothing known to be there.
