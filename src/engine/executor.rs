@@ -89,7 +89,7 @@ mod tests {
     }
 
     fn ctx() -> JobContext {
-        JobContext::new(Instant::now(), 0, 1, "bull".into())
+        JobContext::new(Instant::now(), 0, 1, "bull".into(), "/tenantId".into())
     }
 
     #[tokio::test]

@@ -53,7 +53,7 @@ pub use status::{QueueSnapshot, RunningJob, Snapshot};
 
 use crate::config::Config;
 use crate::handler::{self, JobContext, Registry, function::Function};
-use crate::job::{Job, Outcome};
+use crate::job::{Job, Outcome, QueueName};
 
 /// Who this process is, and who it was before.
 #[derive(Debug, Clone)]
@@ -138,6 +138,8 @@ pub(crate) enum Order {
     HandBack,
     Reconfigure(Box<Config>),
     Snapshot(tokio::sync::oneshot::Sender<Snapshot>),
+    /// From a pool that panicked.
+    PoolDied(QueueName),
 }
 
 /// Gives orders to a running engine. Cheap to clone; orders after the end are ignored.

@@ -66,6 +66,8 @@ pub(crate) struct Settings {
     pub(crate) config: config::Queue,
     pub(crate) queue: WorkQueue,
     pub(crate) router: Router,
+    /// JSON pointer to the tenant in a job's data.
+    pub(crate) tenant: Arc<str>,
 }
 
 /// What a call was about, kept for the case that it failed, and its answer.
@@ -204,8 +206,6 @@ impl Pool {
                 self.hear(message);
             }
         }
-        self.door.set_open(false);
-        self.shared.unregister(&self.locks);
     }
 
     /// Checks the queue's keys and stores its limits, as often as it takes.
@@ -326,7 +326,8 @@ impl Pool {
                     if ambiguous {
                         let now = Instant::now();
                         let until = now + self.settings.config.lock;
-                        let lost = Unanswered { token: take.token, known: Vec::new(), until, next: Some(now), looked: false };
+                        let lost =
+                            Unanswered { token: take.token, known: Vec::new(), until, next: Some(now), looked: false };
                         self.unanswered.push(lost);
                     }
                 }
@@ -381,7 +382,8 @@ impl Pool {
         let now = Instant::now();
         let deadline_ms = job.processed_on.after(config.timeout).0;
         let max_attempts = config.policy.attempts_of(&job);
-        let ctx = JobContext::new(now + config.timeout, deadline_ms, max_attempts, Arc::clone(&self.shared.prefix));
+        let (prefix, tenant) = (Arc::clone(&self.shared.prefix), Arc::clone(&self.settings.tenant));
+        let ctx = JobContext::new(now + config.timeout, deadline_ms, max_attempts, prefix, tenant);
         let occupant = Occupant {
             job: Arc::clone(&job),
             token: token.clone(),
@@ -620,8 +622,12 @@ impl Pool {
 
     fn next_timer(&self) -> Option<Instant> {
         let waits = self.phase == Phase::Running && self.free_slots() > 0;
-        let timers =
-            [self.paused, self.limited, self.due.filter(|_| waits), self.unanswered.iter().filter_map(|lost| lost.next).min()];
+        let timers = [
+            self.paused,
+            self.limited,
+            self.due.filter(|_| waits),
+            self.unanswered.iter().filter_map(|lost| lost.next).min(),
+        ];
         timers.into_iter().flatten().min()
     }
 
@@ -678,6 +684,13 @@ impl Pool {
             && self.shared.budget_left();
         self.door.set_open(open);
         self.door.set_idle(self.is_idle() && !self.hungry);
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.door.set_open(false);
+        self.shared.unregister(&self.locks);
     }
 }
 

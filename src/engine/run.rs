@@ -1,9 +1,11 @@
 //! An engine from its start to its end: what is started in which order, and stopped in the reverse.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
@@ -26,6 +28,10 @@ use crate::store::{Connection, Link, Store, WorkQueue};
 
 /// How often it is looked whether an end that was asked for has come.
 const LOOK: Duration = Duration::from_millis(100);
+/// How often the server's settings and clock are looked at.
+const CHECK: Duration = Duration::from_secs(60);
+/// Difference between our wall clock and the server's that is worth a warning.
+const SKEW: u64 = 1000;
 /// How long handing back may take once handlers have been given up, Redis being slow.
 const CLOSING: Duration = Duration::from_secs(5);
 
@@ -58,6 +64,8 @@ struct Run {
     phase: Phase,
     /// Status messages are made whether or not somebody listens here.
     always_publish: bool,
+    /// For pools to say that they have died.
+    orders: mpsc::UnboundedSender<Order>,
 }
 
 impl Engine {
@@ -97,6 +105,7 @@ impl Engine {
             snapshot,
             phase: Phase::Running,
             always_publish,
+            orders: handle.orders.clone(),
         };
         let renewer = Renewer::start(register).map_err(Error::Thread)?;
         run.release_old_locks().await;
@@ -164,10 +173,16 @@ impl Run {
             AbortOnDropHandle::new(tokio::spawn(announced))
         });
         let kept = self.keep(&queue, config, &door);
-        let settings = Settings { config: config.clone(), queue, router };
+        let settings =
+            Settings { config: config.clone(), queue, router, tenant: self.config.status.tenant.as_str().into() };
         let worker = Pool::new(settings, Arc::clone(&self.shared), Arc::clone(&door), inbox, self.phase);
         let slots = worker.slots();
-        let task = tokio::spawn(worker.run());
+        let (orders, name_of_pool) = (self.orders.clone(), config.name.clone());
+        let task = tokio::spawn(async move {
+            if AssertUnwindSafe(worker.run()).catch_unwind().await.is_err() {
+                let _ = orders.send(Order::PoolDied(name_of_pool));
+            }
+        });
         let works = Works { settings: config.clone(), pool, door, slots, kept, task, _name: name };
         self.works.insert(config.name.clone(), works);
         Ok(())
@@ -211,6 +226,7 @@ impl Run {
                     Some(Order::Stop) if self.phase < Phase::Draining => self.begin_draining(&mut drain_until),
                     Some(Order::Stop | Order::HandBack) | None => self.begin_handing_back(&mut cancel_until),
                     Some(Order::Reconfigure(config)) => self.reconfigure(*config),
+                    Some(Order::PoolDied(name)) => self.replace_pool(&name),
                     Some(Order::Snapshot(answer)) => drop(answer.send(self.take_snapshot())),
                 },
                 () = tokio::time::sleep(LOOK), if look => {}
@@ -349,6 +365,21 @@ impl Run {
         }
     }
 
+    /// A pool that panicked is a defect of ours; its queue is worked on all the same. The jobs it held
+    /// are recovered when their locks run out.
+    fn replace_pool(&mut self, name: &QueueName) {
+        tracing::error!(queue = %name, "the pool has died; starting another");
+        let Some(works) = self.works.remove(name) else { return };
+        self.forget(&works.kept);
+        self.doors.remove(&works.door);
+        works.slots.each(|_, occupant| occupant.ctx.cancel(crate::handler::CancelReason::LockLost));
+        if self.phase == Phase::Running
+            && let Err(error) = self.start_pool(&works.settings)
+        {
+            tracing::error!(queue = %name, %error, "cannot be worked");
+        }
+    }
+
     fn change_pool(&mut self, name: &QueueName, config: &config::Queue) {
         let queue = self.work_queue(config);
         let Ok(router) = self.registry.router(config) else { return };
@@ -364,7 +395,8 @@ impl Run {
                 tracing::warn!(queue = %limits.name(), %error, "cannot store the queue's limits");
             }
         });
-        let settings = Settings { config: config.clone(), queue, router };
+        let settings =
+            Settings { config: config.clone(), queue, router, tenant: self.config.status.tenant.as_str().into() };
         let _ = works.pool.send(Message::Settings(Box::new(settings)));
     }
 
@@ -427,11 +459,29 @@ async fn announce(store: Store, queue: QueueName, worker: Option<String>) {
     }
 }
 
-/// Says once that Redis is away, and once that it is back.
+/// Says once that Redis is away, and once that it is back; and each minute what is wrong with it.
 async fn watch_link(store: Store) {
     let mut link = store.link();
     let mut said = false;
-    while link.changed().await.is_ok() {
+    let mut checked = Instant::now();
+    let mut evicts = false;
+    warn_of_skew(&store);
+    loop {
+        tokio::select! {
+            changed = link.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep_until((checked + CHECK).into()) => {
+                checked = Instant::now();
+                warn_of_skew(&store);
+                if let Ok(info) = store.server().await {
+                    // said at start already; here only when it changes
+                    if !info.keeps_everything() && !evicts {
+                        tracing::error!("redis may delete jobs when its memory is full; set maxmemory-policy noeviction");
+                    }
+                    evicts = !info.keeps_everything();
+                }
+                continue;
+            }
+        }
         match link.borrow_and_update().clone() {
             Link::Lost { reason, .. } if !said => {
                 tracing::warn!(redis = store.address(), %reason, "redis is away");
@@ -444,5 +494,13 @@ async fn watch_link(store: Store) {
             }
             _ => {}
         }
+    }
+}
+
+/// Due times follow the server's clock; a host that is wrong still confuses those who compare logs.
+fn warn_of_skew(store: &Store) {
+    let skew = store.skew();
+    if skew.unsigned_abs() > SKEW {
+        tracing::warn!(skew, "this host's clock differs from the redis server's, in ms");
     }
 }

@@ -85,6 +85,8 @@ struct Inner {
     max_attempts: u32,
     /// First segment of every key, part of a job's identity.
     prefix: Arc<str>,
+    /// JSON pointer to the tenant in the job's data.
+    tenant: Arc<str>,
 }
 
 #[derive(Default)]
@@ -99,7 +101,7 @@ const LOG_BYTES: usize = 64 * 1024;
 
 impl JobContext {
     #[must_use]
-    pub fn new(deadline: Instant, deadline_ms: i64, max_attempts: u32, prefix: Arc<str>) -> Self {
+    pub fn new(deadline: Instant, deadline_ms: i64, max_attempts: u32, prefix: Arc<str>, tenant: Arc<str>) -> Self {
         Self {
             inner: Arc::new(Inner {
                 cancel: CancellationToken::new(),
@@ -110,6 +112,7 @@ impl JobContext {
                 deadline_ms,
                 max_attempts,
                 prefix,
+                tenant,
             }),
         }
     }
@@ -189,6 +192,12 @@ impl JobContext {
         self.inner.max_attempts
     }
 
+    /// JSON pointer to the tenant in a job's data.
+    #[must_use]
+    pub fn tenant_pointer(&self) -> &str {
+        &self.inner.tenant
+    }
+
     /// First segment of every key.
     #[must_use]
     pub fn prefix(&self) -> &str {
@@ -202,7 +211,7 @@ mod tests {
 
     #[tokio::test]
     async fn f91_each_reason_has_its_outcome() {
-        let ctx = JobContext::new(Instant::now() + Duration::from_secs(60), 0, 3, "bull".into());
+        let ctx = JobContext::new(Instant::now() + Duration::from_secs(60), 0, 3, "bull".into(), "/tenantId".into());
         ctx.cancel(CancelReason::Timeout);
         ctx.cancel(CancelReason::Shutdown);
         let reason = ctx.cancelled().await;

@@ -28,5 +28,5 @@ pub(crate) fn job(data: &str) -> Job {
 }
 
 pub(crate) fn context() -> JobContext {
-    JobContext::new(Instant::now() + Duration::from_secs(60), 1_788_253_260_000, 3, "bull".into())
+    JobContext::new(Instant::now() + Duration::from_secs(60), 1_788_253_260_000, 3, "bull".into(), "/tenantId".into())
 }

@@ -32,7 +32,7 @@ struct Head<'a> {
     created_at: i64,
     deadline: i64,
     priority: u32,
-    tenant: Option<&'a str>,
+    tenant: Option<String>,
     schedule: Option<&'a str>,
     scheduled_at: Option<i64>,
 }
@@ -49,7 +49,7 @@ pub(crate) fn envelope(job: &Job, ctx: &JobContext) -> Vec<u8> {
         created_at: job.timestamp.0,
         deadline: ctx.deadline_ms(),
         priority: job.priority,
-        tenant: None,
+        tenant: tenant(job, ctx),
         schedule,
         // Protocol: §5.13.1, an iteration's id ends in the moment it is due
         scheduled_at: schedule.and_then(|_| job.id.as_str().rsplit(':').next()?.parse().ok()),
@@ -58,6 +58,21 @@ pub(crate) fn envelope(job: &Job, ctx: &JobContext) -> Vec<u8> {
     serde_json::to_writer(&mut body, &Envelope { job: head, data: &job.data })
         .expect("strings, numbers and JSON text always serialize, and a Vec takes every write");
     body
+}
+
+/// The tenant a job's data names: text, or a number as text.
+fn tenant(job: &Job, ctx: &JobContext) -> Option<String> {
+    let (pointer, data) = (ctx.tenant_pointer(), job.data.get());
+    // most data names none: a look for the word spares the parsing
+    let word = pointer.rsplit('/').next().filter(|word| !word.is_empty())?;
+    if !word.contains('~') && !data.contains(word) {
+        return None;
+    }
+    match serde_json::from_str::<serde_json::Value>(data).ok()?.pointer(pointer)? {
+        serde_json::Value::String(text) => Some(text.clone()),
+        serde_json::Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
 }
 
 /// One value for all attempts of a job, and for that job alone: an id reused later or in
@@ -190,5 +205,20 @@ mod tests {
     fn tails_keep_the_end() {
         assert_eq!(tail("äöü".as_bytes(), 2), "…öü");
         assert_eq!(tail(b"a\nb\n", 3), "a b");
+    }
+
+    #[test]
+    fn the_tenant_is_read_from_the_data() {
+        let ctx = crate::handler::testing::context();
+        let cases = [
+            (r#"{"tenantId":"t1"}"#, Some("t1")),
+            (r#"{"tenantId":7}"#, Some("7")),
+            (r#"{"tenantId":{}}"#, None),
+            ("3", None),
+        ];
+        for (data, expected) in cases {
+            let job = crate::handler::testing::job(data);
+            assert_eq!(tenant(&job, &ctx).as_deref(), expected, "{data}");
+        }
     }
 }

@@ -142,6 +142,11 @@ impl Handler for Command {
             }
         })
     }
+
+    fn stop_grace(&self) -> Duration {
+        // TERM, KILL, and a moment for the last output
+        self.run.config.kill_after + Duration::from_secs(2)
+    }
 }
 
 impl Run {
