@@ -1,12 +1,11 @@
-//! Runs the binary, and a private redis-server for it.
+//! Runs the binary.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output, Stdio};
 
-/// Longest wait for something that has to happen.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub use super::support::redis::Redis;
+pub use super::support::{PATIENCE, eventually};
 
 /// How a run of the binary ended.
 pub struct Ended {
@@ -88,60 +87,6 @@ impl Oxherd {
         let output = child.wait_with_output().unwrap();
         writer.join().unwrap();
         Ended::new(&output)
-    }
-}
-
-/// A redis-server of our own on a unix socket; ends with the value.
-pub struct Redis {
-    child: Child,
-    directory: tempfile::TempDir,
-}
-
-impl Redis {
-    pub fn start() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let child = Command::new("redis-server")
-            .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
-            .arg(directory.path().join("redis.sock"))
-            .arg("--dir")
-            .arg(directory.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("these tests need redis-server on the path");
-        let redis = Self { child, directory };
-        eventually("redis-server answers", || redis.call(&["PING"]) == "PONG");
-        redis
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.directory.path().join("redis.sock")
-    }
-
-    pub fn url(&self) -> String {
-        format!("redis+unix://{}", self.socket().display())
-    }
-
-    /// One command through redis-cli; its answer as text.
-    pub fn call(&self, words: &[&str]) -> String {
-        let output = Command::new("redis-cli").arg("-s").arg(self.socket()).args(words).output().unwrap();
-        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Asks until the answer is yes.
-#[track_caller]
-pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let begin = Instant::now();
-    while !is_so() {
-        assert!(begin.elapsed() < PATIENCE, "never happened: {what}");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

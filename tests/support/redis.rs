@@ -1,6 +1,6 @@
 //! A private redis-server on a unix socket in a fresh directory.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -32,7 +32,7 @@ impl Redis {
             .unwrap_or_else(|error| panic!("{program}: {error}; run make setup"));
         self.child = Some(child);
         eventually("redis-server answers", || {
-            UnixStream::connect(self.socket()).is_ok_and(|_| self.call(&["PING"]).as_deref() == Some("PONG"))
+            UnixStream::connect(self.socket()).is_ok_and(|_| self.call(&["PING"]) == "PONG")
         });
     }
 
@@ -53,32 +53,20 @@ impl Redis {
         format!("redis+unix://{}", self.socket().display())
     }
 
-    /// One command whose reply is one value; `None` for nil and for lists.
-    pub fn call(&self, words: &[&str]) -> Option<String> {
+    /// One command; its reply as text, a list one item a line, nil as nothing.
+    pub fn call(&self, words: &[&str]) -> String {
         let mut stream = UnixStream::connect(self.socket()).unwrap();
         write!(stream, "*{}\r\n", words.len()).unwrap();
         for word in words {
             write!(stream, "${}\r\n{word}\r\n", word.len()).unwrap();
         }
-        let mut reader = BufReader::new(stream);
-        let mut line = String::new();
-        reader.read_line(&mut line).unwrap();
-        let (kind, rest) = line.trim_end().split_at(1);
-        match kind {
-            "+" | ":" => Some(rest.to_owned()),
-            "$" if rest != "-1" => {
-                let mut bytes = vec![0; rest.parse().unwrap()];
-                reader.read_exact(&mut bytes).unwrap();
-                Some(String::from_utf8(bytes).unwrap())
-            }
-            "-" => panic!("{words:?}: {rest}"),
-            _ => None,
-        }
+        reply(&mut BufReader::new(stream)).unwrap_or_else(|error| panic!("{words:?}: {error}"))
     }
 
     /// A reply that is a number: LLEN, ZCARD and the like.
     pub fn number(&self, words: &[&str]) -> u64 {
-        self.call(words).and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{words:?} answered no number"))
+        let text = self.call(words);
+        text.parse().unwrap_or_else(|_| panic!("{words:?} answered {text:?}, expected a number"))
     }
 
     /// Hears what is published on a channel; messages come from the answer, subscribed by then.
@@ -104,5 +92,27 @@ impl Redis {
 impl Drop for Redis {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// The next reply; what the server refuses is the error.
+fn reply(from: &mut impl BufRead) -> Result<String, String> {
+    let mut line = String::new();
+    from.read_line(&mut line).map_err(|error| error.to_string())?;
+    let (kind, rest) = line.trim_end().split_at(1);
+    match kind {
+        "+" | ":" => Ok(rest.to_owned()),
+        "$" | "*" if rest == "-1" => Ok(String::new()),
+        "$" => {
+            let mut bytes = vec![0; rest.parse::<usize>().unwrap() + 2];
+            from.read_exact(&mut bytes).map_err(|error| error.to_string())?;
+            bytes.truncate(bytes.len() - 2);
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        }
+        "*" => {
+            let items: Result<Vec<String>, String> = (0..rest.parse().unwrap()).map(|_| reply(from)).collect();
+            Ok(items?.join("\n"))
+        }
+        _ => Err(rest.to_owned()),
     }
 }
