@@ -23,13 +23,25 @@ OXHERD_REDIS_SERVER=$(scripts/redis.sh)
 PATH="$(dirname "$OXHERD_REDIS_SERVER"):$PATH"
 export OXHERD_REDIS_SERVER PATH
 
+# A newer server's data cannot be read by an older one, so another server starts with none.
+version=$("$OXHERD_REDIS_SERVER" --version)
+if [ -d .demo ] && [ "$version" != "$(cat .demo/server 2>/dev/null)" ]; then
+    echo "run.sh: the demo's data belong to another server, starting anew" >&2
+    rm -rf .demo
+fi
+mkdir -p -m 700 .demo
+echo "$version" >.demo/server
+
 # A debug build: ready sooner, and quick enough to watch. `cargo build --release` is the real thing.
 cargo build --locked --bin oxherd
 oxherd=${CARGO_TARGET_DIR:-target}/debug/oxherd
 
 # Ends by itself when the daemon, which takes over this process, has gone.
 trickle() {
-    while kill -0 $$ 2>/dev/null && ! "$oxherd" healthcheck -c "$config" >/dev/null 2>&1; do sleep 0.2; done
+    until "$oxherd" -c "$config" healthcheck >/dev/null 2>&1; do
+        sleep 0.2
+        kill -0 $$ 2>/dev/null || return 0
+    done
     cat <<HINT
 
   Jobs now trickle into five queues. In another terminal:
