@@ -116,8 +116,10 @@ local function claim_jobs(q, c, status)
     end
     redis.call('ZADD', base .. 'marker', 0, '0')
   end
-  -- a list popped short was empty then; anything added since rings for itself
-  local more = (#ids == c.want or promoted == c.promote) and 1 or 0
+  -- A list popped short was empty then; anything added since rings for itself. Where a limit bounded
+  -- the take, what was dropped or not charged has left room under it.
+  local room = want == c.want or taken < #ids or (max and charged < taken)
+  local more = (#ids == want and room or promoted == c.promote) and 1 or 0
   local next_due = 0
   if more == 0 then
     local first = redis.call('ZRANGE', base .. 'delayed', 0, 0, 'WITHSCORES')
