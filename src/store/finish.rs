@@ -126,7 +126,7 @@ impl Finish {
 pub(super) fn keep_argument(keep: Keep) -> Value {
     match keep {
         Keep::All => Value::from_static_str(""),
-        Keep::Nothing => Value::from_static_str("0"),
+        Keep::Nothing | Keep::Some { count: Some(0), .. } => Value::from_static_str("0"),
         Keep::Some { count, age, limit } => {
             let part = |n: Option<u64>| n.map(|n| n.to_string()).unwrap_or_default();
             format!("{},{},{}", part(count), part(age.map(|age| age.as_secs())), part(limit)).into()

@@ -92,11 +92,24 @@ if #outcomes > 0 and redis.call('LLEN', q.active) > 200 then
   local since = redis.pcall('HGET', base .. oldest, 'processedOn')
   crowded = type(since) == 'string' and now - (tonumber(since) or now) > 2000
 end
-local removed, policies = {}, {}
+local removed, kept = {}, {}
 local ended = 0
 
 local function refuse(code, id)
   return code .. ' ' .. state_of(base, id)
+end
+
+-- Trims what jobs that ended one after the other under one policy have left, as each would have
+-- done on its own. What cannot be trimmed must not keep outcomes from being recorded.
+local function trim(target)
+  local run = kept[target]
+  kept[target] = nil
+  if run and (run.policy.age or run.policy.count) then
+    local worked, why = pcall(trim_finished, q, target, run.policy, now, run.jobs)
+    if not worked then
+      redis.log(redis.LOG_WARNING, base .. target .. ' cannot be trimmed: ' .. tostring(type(why) == 'table' and why.err or why))
+    end
+  end
 end
 
 -- Ends a job for good: the part completed and failed have in common. The outcome's own events
@@ -112,24 +125,24 @@ local function finish(target, id, key, job, field, value, keep_text, attempts_ma
       child_failed(q, job[2], job[3], key, value, now)
     end
   end
-  local policy = policies[target .. keep_text]
-  if not policy then
-    policy = read_keep(keep_text)
-    policy.target = target
-    policies[target .. keep_text] = policy
-  end
-  if policy.count == 0 then
+  if keep_text == '0' then
     if job[2] and target == 'failed' then
       drop_dependency(q, job[2], key, now)
     end
     removed[#removed + 1] = id
   else
+    local run = kept[target]
+    if not run or run.text ~= keep_text then
+      trim(target)
+      run = {text = keep_text, policy = read_keep(keep_text), jobs = 0}
+      kept[target] = run
+    end
     redis.call('HSET', key, field, value, 'finishedOn', now, 'atm', attempts_made)
     if target == 'failed' then
       redis.call('HDEL', key, 'defa')
     end
-    policy.used = true
     redis.call('ZADD', base .. target, now, id)
+    run.jobs = run.jobs + 1
   end
   emit(q, target, 'jobId', id, field, value, 'prev', 'active')
   if metrics > 0 then
@@ -244,11 +257,8 @@ end
 if #removed > 0 then
   delete_jobs(base, removed)
 end
-for _, policy in pairs(policies) do
-  if policy.used and (policy.age or policy.count) then
-    trim_finished(q, policy.target, policy, now)
-  end
-end
+trim('completed')
+trim('failed')
 
 local take = {}
 local quiet = true

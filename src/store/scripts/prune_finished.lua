@@ -21,4 +21,4 @@ local base = ARGV[1]
 if redis.call('EXISTS', base .. ARGV[3]) == 0 then
   return 0
 end
-return trim_finished(queue_state(base), ARGV[3], read_keep(ARGV[4]), tonumber(ARGV[2]))
+return trim_finished(queue_state(base), ARGV[3], read_keep(ARGV[4]), tonumber(ARGV[2]), 1)

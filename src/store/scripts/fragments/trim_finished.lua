@@ -1,9 +1,9 @@
 --@include delete_jobs
 --@include drop_dependency
 -- Deletes finished jobs past their keeping: those older than `keep.age` seconds, the newest of
--- them first and at most `keep.limit`; then the oldest beyond `keep.count`, at most 1000.
--- Returns how many went.
-local function trim_finished(q, target, keep, now)
+-- them first and at most `keep.limit` for each of `jobs` that ended; then the oldest beyond
+-- `keep.count`. At most 1000 of each, unless `keep.limit` is more. Returns how many went.
+local function trim_finished(q, target, keep, now, jobs)
   local set = q.base .. target
   local function drop(ids)
     if target == 'failed' then
@@ -20,6 +20,7 @@ local function trim_finished(q, target, keep, now)
   if keep.age then
     local oldest = now - keep.age * 1000
     local limit = keep.limit or 1000
+    limit = math.min(limit * jobs, math.max(limit, 1000))
     local ids = redis.call('ZREVRANGEBYSCORE', set, oldest, '-inf', 'LIMIT', 0, limit)
     if #ids > 0 then
       drop(ids)
