@@ -113,3 +113,6 @@ pub(crate) struct Held {
 
 /// Proof that a job was taken by us: one per take, `INCARNATION:NUMBER`.
 pub(crate) type Token = std::sync::Arc<str>;
+
+#[cfg(test)]
+mod tests;
