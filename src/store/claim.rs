@@ -14,6 +14,9 @@ use crate::job::{Job, JobId, UnixMillis};
 /// 20,000 due at once does not wait for a thousand others.
 const PROMOTE: i64 = 128;
 
+/// Locks renewed in one call: a script cannot hand a command more than some 8000 arguments.
+const RENEW: usize = 1000;
+
 /// What is asked for in one take.
 #[derive(Debug, Clone)]
 pub(crate) struct Take {
@@ -89,13 +92,17 @@ impl WorkQueue {
     ///
     /// Goes over the connection of its own that renewals have.
     pub(crate) async fn extend_locks(&self, held: &[Held]) -> Result<Vec<JobId>, Error> {
-        let mut args = Vec::with_capacity(2 + 3 * held.len());
-        args.extend([self.base.clone(), self.lock.clone()]);
-        for job in held {
-            args.extend(held_arguments(job));
+        let mut lost = Vec::new();
+        for batch in held.chunks(RENEW) {
+            let mut args = Vec::with_capacity(2 + 3 * batch.len());
+            args.extend([self.base.clone(), self.lock.clone()]);
+            for job in batch {
+                args.extend(held_arguments(job));
+            }
+            let reply = self.store.renewal().await?.script(&EXTEND_LOCKS, &self.slot_key, args).await?;
+            lost.extend(reply::ids("extend_locks", reply)?);
         }
-        let lost = self.store.renewal().await?.script(&EXTEND_LOCKS, &self.slot_key, args).await?;
-        reply::ids("extend_locks", lost)
+        Ok(lost)
     }
 
     /// Locks one job again whose lock ran out, if it is still ours. Safe to repeat. As

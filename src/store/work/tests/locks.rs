@@ -98,3 +98,16 @@ async fn a_check_within_the_interval_only_looks_for_work() {
     rig.add(&[r#"{"priority":1}"#]).await;
     assert!(rig.work().move_stalled_jobs_to_wait().await.unwrap().work);
 }
+
+#[tokio::test]
+async fn a_worker_with_ten_thousand_slots_keeps_its_locks() {
+    let rig = Rig::new().await;
+    let fill = "for id = 1, 10000 do redis.call('RPUSH', 'bull:q:active', id) redis.call('HSET', 'bull:q:' .. id, 'ats', 1) \
+                if id % 2 == 0 then redis.call('SET', 'bull:q:' .. id .. ':lock', 'a:1', 'PX', 9000) end end";
+    rig.store.command().call("EVAL", vec![fill.into(), "0".into()]).await.unwrap();
+    let all: Vec<Held> =
+        (1..=10_000).map(|id| held(&id.to_string(), if id == 10_000 { "b:1" } else { "a:1" }, 1)).collect();
+    assert_eq!(names(&rig.work().extend_locks(&all).await.unwrap()), ["10000"]);
+    assert_eq!(rig.redis("GET bull:q:9999:lock").await, ["a:1"]);
+    assert!(rig.redis("PTTL bull:q:9998:lock").await[0].parse::<u64>().unwrap() > 9000);
+}
