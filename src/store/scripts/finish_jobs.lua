@@ -274,7 +274,7 @@ if ARGV[5] ~= '0' then
     promote = tonumber(ARGV[9]),
     payload = tonumber(ARGV[10])
   }, status)
-  quiet = #take[5] == 0 and take[1] == 0 and take[2] == 0
+  quiet = #take[5] == 0 and take[1] == 0 and take[2] == 0 and not q.paused
 elseif #unlocked > 0 and q.concurrency and redis.call('EXISTS', base .. 'wait', base .. 'prioritized') > 0 then
   -- room under the global concurrency, and this worker does not use it
   mark(q)

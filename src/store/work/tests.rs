@@ -2,6 +2,7 @@
 
 mod claim;
 mod finish;
+mod flow;
 mod locks;
 mod status;
 

@@ -69,6 +69,17 @@ async fn a_call_may_record_and_take_and_says_drained_once() {
 }
 
 #[tokio::test]
+async fn nothing_is_said_to_be_drained_by_a_take_from_a_paused_queue() {
+    let rig = Rig::new().await;
+    rig.add(&["{}"]).await;
+    rig.take("a:1", 1).await;
+    rig.redis("HSET bull:q:meta paused 1").await;
+    let last = [complete("1", "a:1", Keep::All)];
+    rig.work().finish_jobs(last.iter(), Some(&Take { token: "a:2".into(), want: 1 })).await.unwrap();
+    assert_eq!(rig.events().await, ["added 1", "waiting 1", "active 1", "completed 1"]);
+}
+
+#[tokio::test]
 async fn a_repeated_call_answers_where_the_jobs_are_now() {
     let rig = Rig::new().await;
     rig.add(&["{}", "{}", "{}", r#"{"priority":1}"#, "{}", "{}"]).await;
@@ -203,27 +214,6 @@ async fn retention_in_a_batch_leaves_exactly_what_one_by_one_leaves() {
         let [one_by_one, batch] = both_ways(&old, keeps).await;
         assert_eq!(one_by_one, batch, "{keeps:?}");
     }
-}
-
-#[tokio::test]
-async fn retention_of_failed_children_releases_their_parent() {
-    let rig = Rig::new().await;
-    rig.add(&["{}"; 2]).await;
-    rig.redis("HSET bull:q:p name parent").await;
-    rig.redis("ZADD bull:q:waiting-children 1 p").await;
-    for id in [1, 2] {
-        rig.redis(&format!("HSET bull:q:{id} parentKey bull:q:p parent {{}}")).await;
-        rig.redis(&format!("SADD bull:q:p:dependencies bull:q:{id}")).await;
-    }
-    rig.take("a:1", 2).await;
-    rig.finish(&[fail("1", "a:1", Keep::Nothing)]).await;
-    assert_eq!(rig.redis("SMEMBERS bull:q:p:dependencies").await, ["bull:q:2"]);
-    rig.finish(&[fail("2", "a:1", Keep::All)]).await;
-    assert_eq!(rig.redis("ZCARD bull:q:waiting-children").await, ["1"]);
-    rig.add(&["{}"]).await;
-    rig.take("a:2", 1).await;
-    rig.finish(&[fail("3", "a:2", count(1))]).await;
-    assert_eq!(rig.redis("LRANGE bull:q:wait 0 -1").await, ["p"], "the last one forgotten releases it");
 }
 
 #[tokio::test]
