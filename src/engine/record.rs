@@ -92,3 +92,73 @@ pub(crate) fn unmatched(job: &Job, unmatched: Unmatched) -> Outcome {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+
+    use super::*;
+    use crate::job::{JobId, JobOptions, QueueName, UnixMillis};
+
+    fn job(opts: &str, stacktrace: Option<&str>) -> Job {
+        Job {
+            id: JobId::stored("1"),
+            queue: QueueName::new("q").unwrap(),
+            name: "work".into(),
+            data: RawValue::NULL.to_owned(),
+            opts: JobOptions::parse(opts).unwrap().0,
+            timestamp: UnixMillis(0),
+            processed_on: UnixMillis(1000),
+            priority: 0,
+            attempts_made: 1,
+            attempts_started: 2,
+            stalled: 0,
+            deferred_failure: None,
+            parent_key: None,
+            scheduler: None,
+            stacktrace: stacktrace.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn stack_traces_are_kept_up_to_the_jobs_own_limit_the_newest() {
+        let cases = [
+            ("{}", Some(r#"["a","b"]"#), r#"["a","b","new"]"#),
+            (r#"{"stackTraceLimit":2}"#, Some(r#"["a","b"]"#), r#"["b","new"]"#),
+            (r#"{"stackTraceLimit":0}"#, Some(r#"["a"]"#), "[]"),
+            ("{}", None, r#"["new"]"#),
+            ("{}", Some("broken"), r#"["new"]"#),
+        ];
+        for (opts, before, after) in cases {
+            assert_eq!(stack_with(&job(opts, before), &Failure::new("new")), after, "{opts} {before:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_between_two_characters() {
+        assert_eq!(cut("short".into()), "short");
+        let long = cut(format!("a{}", "ø".repeat(REASON_BYTES)));
+        assert!(long.len() <= REASON_BYTES + '…'.len_utf8() && long.ends_with("ø…"), "{}", long.len());
+    }
+
+    #[test]
+    fn what_is_stored_may_keep_a_job_from_running() {
+        let config = config::Queue::new(QueueName::new("q").unwrap());
+        let reason = |job: &Job, config: &config::Queue| match deferred_outcome(job, config) {
+            Some(Outcome::Fail(failure)) => failure.message,
+            other => format!("{other:?}"),
+        };
+        assert_eq!(reason(&job("{}", None), &config), "None");
+        let decided = Job { deferred_failure: Some("decided".into()), ..job("{}", None) };
+        assert_eq!(reason(&decided, &config), "decided");
+        let started = job(r#"{"maxStartedAttempts":1}"#, None);
+        assert_eq!(reason(&started, &config), "job started more than allowable limit");
+
+        let late = config::Queue { expires_after: Some(Duration::from_millis(900)), ..config };
+        let first = Job { attempts_started: 1, ..job("{}", None) };
+        assert_eq!(reason(&first, &late), "Some(Expired)");
+        assert_eq!(reason(&job("{}", None), &late), "None", "its first attempt was in time");
+        let delayed = Job { opts: JobOptions::parse(r#"{"delay":500}"#).unwrap().0, ..first };
+        assert_eq!(reason(&delayed, &late), "None", "a delay is not waiting");
+    }
+}
