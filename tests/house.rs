@@ -59,7 +59,9 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
 fn read(path: &Path) -> Source {
     let name = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
     let text = std::fs::read_to_string(path).unwrap();
-    let is_test = name.ends_with("tests.rs") || name.ends_with("testing.rs") || name.contains("/golden/");
+    let is_test = name.ends_with("tests.rs")
+        || name.ends_with("testing.rs")
+        || ["/golden/", "/tests/"].iter().any(|folder| name.contains(folder));
     let inline = text.lines().collect::<Vec<_>>().windows(2).position(|two| {
         two[0].trim() == "#[cfg(test)]" && two[1].trim_start().starts_with("mod ") && two[1].ends_with('{')
     });
