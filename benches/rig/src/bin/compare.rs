@@ -5,7 +5,7 @@
 //!             [--payload 200] [--idle-seconds 20]
 //!
 //! Bare rates depend on the machine and on what else it does; the ratios of one round do not. Own CPU
-//! is read from /proc, Redis CPU from INFO, for everybody alike; oxherd's come from `oxherd bench`.
+//! is read from the process's clock, Redis CPU from INFO, for everybody alike; oxherd's come from `oxherd bench`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
