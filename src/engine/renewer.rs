@@ -8,8 +8,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+
 use super::slots::Slots;
-use crate::store::WorkQueue;
+use crate::store::{Held, WorkQueue};
 
 /// One queue's locks.
 pub(crate) struct Locks {
@@ -20,8 +23,10 @@ pub(crate) struct Locks {
 /// The queues whose locks are renewed; pools come and go with reloads.
 pub(crate) type Register = Arc<Mutex<Vec<Arc<Locks>>>>;
 
-/// Pause after a renewal that failed.
+/// Pause after a renewal that failed, and before the first queue has come.
 const RETRY: Duration = Duration::from_millis(200);
+/// Longest pause between two rounds.
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// The thread. Ends when dropped.
 pub(crate) struct Renewer {
@@ -57,42 +62,64 @@ impl Drop for Renewer {
 }
 
 async fn renew_for_ever(register: &Register) {
+    let mut calls = FuturesUnordered::new();
+    let mut busy: Vec<Arc<Locks>> = Vec::new();
     loop {
         let queues: Vec<Arc<Locks>> = register.lock().expect("no code panics while holding this lock").clone();
-        let mut pause = Duration::from_secs(1);
-        for locks in &queues {
+        let mut pause = if queues.is_empty() { RETRY } else { LONGEST };
+        for locks in queues {
+            let now = Instant::now();
             pause = pause.min(locks.queue.lock_life() / 12);
-            if let Err(error) = tick(locks, Instant::now()).await {
-                pause = pause.min(RETRY);
-                tracing::debug!(queue = %locks.queue.name(), %error, "renewal failed");
+            give_up_lapsed(&locks, now);
+            // a call that is not answered keeps no lapsed lock from being noticed, here or in another queue
+            if !busy.iter().any(|other| Arc::ptr_eq(other, &locks)) {
+                // rounds come at twelfths: what is older than a quarter would be older than a third at the next
+                let due = locks.slots.due_for_renewal(now, locks.queue.lock_life() / 4);
+                if !due.is_empty() {
+                    busy.push(Arc::clone(&locks));
+                    calls.push(renew(locks, due, now));
+                }
             }
         }
-        tokio::time::sleep(pause).await;
+        let mut next = Instant::now() + pause;
+        loop {
+            tokio::select! {
+                Some((locks, answered)) = calls.next(), if !calls.is_empty() => {
+                    busy.retain(|other| !Arc::ptr_eq(other, &locks));
+                    if !answered {
+                        next = next.min(Instant::now() + RETRY);
+                    }
+                }
+                () = tokio::time::sleep_until(next.into()) => break,
+            }
+        }
     }
 }
 
-/// One round for one queue. Returns how many locks were renewed and how many are lost.
-async fn tick(locks: &Locks, now: Instant) -> Result<(usize, usize), crate::store::Error> {
+/// Gives a lock up a tenth of its life early, so that the handler stops before others start.
+fn give_up_lapsed(locks: &Locks, now: Instant) {
     let life = locks.queue.lock_life();
-    // a lock is given up a tenth of its life early, so that the handler stops before others start
-    let lapsed = locks.slots.lost(|job| now.duration_since(job.renewed) > life.mul_f64(0.9));
-    for id in &lapsed {
+    for id in locks.slots.lost(|job| now.duration_since(job.renewed) > life.mul_f64(0.9)) {
         tracing::warn!(queue = %locks.queue.name(), job = %id, "lock could not be renewed in time; the job is stopped");
     }
-    // rounds come at twelfths: what is older than a quarter would be older than a third at the next
-    let due = locks.slots.due_for_renewal(now, life / 4);
-    if due.is_empty() {
-        return Ok((0, lapsed.len()));
-    }
-    let lost = locks.queue.extend_locks(&due).await?;
+}
+
+/// Renews these locks of one queue. Answers the queue again, and whether Redis has answered.
+async fn renew(locks: Arc<Locks>, due: Vec<Held>, now: Instant) -> (Arc<Locks>, bool) {
+    let lost = match locks.queue.extend_locks(&due).await {
+        Ok(lost) => lost,
+        Err(error) => {
+            tracing::debug!(queue = %locks.queue.name(), %error, "renewal failed");
+            return (locks, false);
+        }
+    };
     let held: Vec<_> = due.into_iter().filter(|held| !lost.contains(&held.id)).collect();
     // counted from before the call: when it arrived is not known
     locks.slots.renewed(&held, now);
     if !lost.is_empty() {
-        let gone = locks.slots.lost(|job| lost.contains(&job.job.id));
-        for id in &gone {
+        for id in locks.slots.lost(|job| lost.contains(&job.job.id)) {
             tracing::warn!(queue = %locks.queue.name(), job = %id, "lock is gone; the job is stopped");
         }
     }
-    Ok((held.len(), lapsed.len() + lost.len()))
+    (locks, true)
 }

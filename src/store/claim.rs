@@ -90,16 +90,19 @@ impl WorkQueue {
 
     /// Renews locks; returns the jobs that are not ours any more. Safe to repeat.
     ///
-    /// Goes over the connection of its own that renewals have.
+    /// Goes over the connection of its own that renewals have. Waits for an answer no longer than a third
+    /// of a lock's life, so that another connection can still be tried.
     pub(crate) async fn extend_locks(&self, held: &[Held]) -> Result<Vec<JobId>, Error> {
         let mut lost = Vec::new();
+        let connection = self.store.renewal().await?;
         for batch in held.chunks(RENEW) {
             let mut args = Vec::with_capacity(2 + 3 * batch.len());
             args.extend([self.base.clone(), self.lock.clone()]);
             for job in batch {
                 args.extend(held_arguments(job));
             }
-            let reply = self.store.renewal().await?.script(&EXTEND_LOCKS, &self.slot_key, args).await?;
+            let answer = connection.script(&EXTEND_LOCKS, &self.slot_key, args);
+            let reply = connection.in_time(EXTEND_LOCKS.name, self.settings.lock / 3, answer).await?;
             lost.extend(reply::ids("extend_locks", reply)?);
         }
         Ok(lost)

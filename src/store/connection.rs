@@ -21,7 +21,7 @@ use fred::interfaces::{ClientLike, EventInterface};
 pub(crate) use fred::types::Value;
 use fred::types::config::{Config, Server};
 use fred::types::{ConnectHandle, CustomCommand};
-use futures_util::future::join_all;
+use futures_util::future::{FutureExt as _, join_all};
 use tokio::sync::{broadcast, watch};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -158,12 +158,8 @@ impl Connection {
     ) -> Result<Value, Error> {
         let client = self.ready().await?;
         let answer = client.custom(CustomCommand::new_static(name, None, true), args);
-        if let Ok(answer) = tokio::time::timeout(deadline + BLOCKING_MARGIN, answer).await {
-            answer.map_err(|error| self.sorted(name, &error))
-        } else {
-            self.reconnect();
-            Err(self.shared.ambiguous(name, "the link is silent"))
-        }
+        let answer = answer.map(|answer| answer.map_err(|error| self.sorted(name, &error)));
+        self.in_time(name, deadline + BLOCKING_MARGIN, answer).await
     }
 
     /// Waits for the first member of any of these sorted sets and takes it: (key, member, score).
@@ -235,6 +231,23 @@ impl Connection {
         if *waiting.borrow() {
             self.reconnect();
             let _ = waiting.wait_for(|waiting| !waiting).await;
+        }
+    }
+
+    /// The answer to a call on this connection; when it has not come in time, the link is taken for dead and replaced.
+    pub(crate) async fn in_time(
+        &self,
+        name: &'static str,
+        deadline: Duration,
+        answer: impl Future<Output = Result<Value, Error>>,
+    ) -> Result<Value, Error> {
+        if let Ok(answer) = tokio::time::timeout(deadline, answer).await {
+            answer
+        } else {
+            if self.is_connected() {
+                self.reconnect();
+            }
+            Err(self.shared.ambiguous(name, "the link is silent"))
         }
     }
 
