@@ -54,6 +54,11 @@ impl Daemon {
         );
         if !previous.is_empty() {
             tracing::info!(count = previous.len(), "an earlier start did not end; releasing its jobs");
+            // before the jobs run again
+            let ended = crate::handler::end_leftovers();
+            if ended > 0 {
+                tracing::warn!(processes = ended, "killed what commands of a killed daemon had left behind");
+            }
         }
         let instance = Instance { id: id.clone(), worker_name: daemon.name.clone(), previous };
         let engine = Engine::builder(self.config.clone())

@@ -18,6 +18,8 @@ mod error;
 pub mod function;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(all(unix, feature = "daemon"))]
+mod leftovers;
 pub mod log;
 mod registry;
 #[cfg(any(feature = "http", feature = "command"))]
@@ -28,6 +30,8 @@ mod testing;
 mod wire;
 
 pub use error::{Error, Refused, TemplateError};
+#[cfg(all(unix, feature = "daemon"))]
+pub(crate) use leftovers::end_leftovers;
 #[cfg(feature = "daemon")]
 pub(crate) use registry::matches as glob_matches;
 pub use registry::{Registry, Router};
