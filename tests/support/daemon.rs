@@ -1,7 +1,7 @@
 //! The real binary: `oxherd run` in the background, and its other verbs.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::Signal;
@@ -19,8 +19,13 @@ pub struct Daemon {
 impl Daemon {
     /// Starts it on this Redis with the rest of a configuration.
     pub fn start(redis: &Redis, toml: &str) -> Self {
+        Self::start_at(&redis.url(), toml)
+    }
+
+    /// As [`Daemon::start`], where Redis has another address or is not there yet.
+    pub fn start_at(url: &str, toml: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let text = format!("[redis]\nurl = \"{}\"\n[log]\nformat = \"json\"\n{toml}", redis.url());
+        let text = format!("[redis]\nurl = \"{url}\"\n[log]\nformat = \"json\"\n{toml}");
         std::fs::write(directory.path().join("oxherd.toml"), text).unwrap();
         let child = Self::spawn(&directory);
         Self { child, directory }
@@ -45,6 +50,21 @@ impl Daemon {
 
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    /// Waits until the log holds this text.
+    #[track_caller]
+    pub fn says(&self, text: &str) {
+        eventually(&format!("the log says {text:?}"), || self.log().contains(text));
+    }
+
+    /// The directory it runs in; `oxherd.toml` is there.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     fn log_file(&self) -> PathBuf {

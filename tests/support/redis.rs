@@ -5,6 +5,9 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
 use super::eventually;
 
 pub struct Redis {
@@ -36,12 +39,31 @@ impl Redis {
         });
     }
 
+    /// KILL: nothing is said to anybody.
     pub fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
         }
         let _ = std::fs::remove_file(self.socket());
+    }
+
+    /// TERM: it writes what it has to write and closes its connections.
+    pub fn shut_down(&mut self) {
+        self.signal(Signal::SIGTERM);
+        self.child.take().unwrap().wait().unwrap();
+        let _ = std::fs::remove_file(self.socket());
+    }
+
+    /// Deletes what is on disk; for a server that is stopped.
+    pub fn forget_everything(&self) {
+        assert!(self.child.is_none(), "the server runs");
+        std::fs::remove_dir_all(self.directory.path().join("appendonlydir")).unwrap();
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let id = self.child.as_ref().expect("the server runs").id();
+        nix::sys::signal::kill(Pid::from_raw(id.try_into().unwrap()), signal).unwrap();
     }
 
     pub fn socket(&self) -> PathBuf {
@@ -55,12 +77,25 @@ impl Redis {
 
     /// One command; its reply as text, a list one item a line, nil as nothing.
     pub fn call(&self, words: &[&str]) -> String {
-        let mut stream = UnixStream::connect(self.socket()).unwrap();
-        write!(stream, "*{}\r\n", words.len()).unwrap();
-        for word in words {
-            write!(stream, "${}\r\n{word}\r\n", word.len()).unwrap();
+        self.ask(words).unwrap_or_else(|error| panic!("{words:?}: {error}"))
+    }
+
+    /// As [`Redis::call`], the items of a list apart.
+    pub fn list(&self, words: &[&str]) -> Vec<String> {
+        self.call(words).lines().map(str::to_owned).collect()
+    }
+
+    /// As [`Redis::call`], with words of any bytes and what the server refuses as the error.
+    pub fn ask<T: AsRef<[u8]>>(&self, words: &[T]) -> Result<String, String> {
+        let mut stream = UnixStream::connect(self.socket()).map_err(|error| error.to_string())?;
+        let mut request = format!("*{}\r\n", words.len()).into_bytes();
+        for word in words.iter().map(AsRef::as_ref) {
+            request.extend(format!("${}\r\n", word.len()).bytes());
+            request.extend(word);
+            request.extend(b"\r\n");
         }
-        reply(&mut BufReader::new(stream)).unwrap_or_else(|error| panic!("{words:?}: {error}"))
+        stream.write_all(&request).map_err(|error| error.to_string())?;
+        reply(&mut BufReader::new(stream))
     }
 
     /// A reply that is a number: LLEN, ZCARD and the like.
@@ -98,7 +133,9 @@ impl Drop for Redis {
 /// The next reply; what the server refuses is the error.
 fn reply(from: &mut impl BufRead) -> Result<String, String> {
     let mut line = String::new();
-    from.read_line(&mut line).map_err(|error| error.to_string())?;
+    if from.read_line(&mut line).map_err(|error| error.to_string())? == 0 {
+        return Err("the connection was closed instead of an answer".into());
+    }
     let (kind, rest) = line.trim_end().split_at(1);
     match kind {
         "+" | ":" => Ok(rest.to_owned()),
