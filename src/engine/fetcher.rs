@@ -133,6 +133,10 @@ pub(crate) async fn fetch(store: Store, doors: Doors) -> Result<(), Error> {
             Err(error) => {
                 tracing::debug!(%error, "waiting for work failed");
                 tokio::time::sleep(PAUSE).await;
+                // what took this link may have taken the other: a take over it would be long in noticing
+                if let Err(error) = store.command().probe().await {
+                    tracing::debug!(%error, "redis does not answer");
+                }
                 // whatever was rung meanwhile is lost
                 for door in &open {
                     door.ring();

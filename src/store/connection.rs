@@ -33,6 +33,8 @@ use dial::{build, fred_config, server_name};
 
 /// How long a command may take, sending and answering.
 pub(crate) const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a link that is suspected to be dead has to show that it is not.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a blocking call may outlive the time it asked for.
 const BLOCKING_MARGIN: Duration = Duration::from_secs(1);
 /// First and longest pause between two tries to connect, and what is added at random.
@@ -249,6 +251,11 @@ impl Connection {
             }
             Err(self.shared.ambiguous(name, "the link is silent"))
         }
+    }
+
+    /// Finds out whether the link is alive; one that is silent is replaced.
+    pub(crate) async fn probe(&self) -> Result<(), Error> {
+        self.in_time("PING", PROBE_TIMEOUT, self.call("PING", Vec::new())).await.map(drop)
     }
 
     /// Drops the link and builds a new one. What is in flight ends as [`Error::Ambiguous`].
