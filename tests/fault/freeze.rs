@@ -125,14 +125,38 @@ fn f36_a_stall_longer_than_the_lock_ends_no_job_twice() {
 }
 
 #[test]
+fn f15_a_daemon_with_little_of_a_processor_keeps_its_locks() {
+    let redis = Redis::start();
+    let ledger = Ledger::start();
+    let daemon = Daemon::start(&redis, &one_queue(SHORT, &ledger));
+    let _other = Daemon::start(&redis, &one_queue(SHORT, &ledger).replace("concurrency = 10", "concurrency = 1"));
+    add(&redis, "work", 1..=11, |_| ms(4000));
+    ledger.wait_begun(11);
+    // 5 ms of each 100
+    let mut rounds = 0;
+    while ledger.ended() == 0 {
+        daemon.signal(Signal::SIGSTOP);
+        std::thread::sleep(Duration::from_millis(95));
+        daemon.signal(Signal::SIGCONT);
+        std::thread::sleep(Duration::from_millis(5));
+        rounds += 1;
+    }
+    assert!(rounds > 20, "only {rounds} rounds");
+    all_completed(&redis, "work", 11);
+    assert!(ledger.repeated().is_empty(), "run twice: {:?}", ledger.repeated());
+    assert!(!daemon.log().contains("could not be renewed"), "{}", daemon.log());
+}
+
+#[test]
 fn f35_long_jobs_keep_their_locks_through_stalls() {
     let redis = Redis::start();
     let ledger = Ledger::start();
     let _daemon = Daemon::start(&redis, &one_queue(SHORT, &ledger));
     let _other = Daemon::start(&redis, &one_queue(SHORT, &ledger));
-    add(&redis, "work", 1..=10, |_| ms(4000));
+    let stalls = if is_soak() { 10 } else { 3 };
+    add(&redis, "work", 1..=10, |_| ms(1000 + stalls * 1000));
     ledger.wait_begun(10);
-    for _ in 0..if is_soak() { 10 } else { 3 } {
+    for _ in 0..stalls {
         stop_for(&redis, Duration::from_millis(500));
         std::thread::sleep(Duration::from_millis(500));
     }

@@ -129,19 +129,25 @@ fn f51_redis_is_not_there_at_start() {
 /// Redis refuses for a while: outcomes are held, not turned into failures, and nothing is repeated.
 /// `proof` is a command that is refused meanwhile, with the beginning of the error.
 /// Work has to go on within `limit` afterwards.
-fn refusing(name: &str, refuse: &[&str], allow: &[&str], proof: (&[&str], &str), limit: Duration) {
+fn refusing(
+    name: &str,
+    refuse: impl FnOnce(&Redis),
+    allow: impl FnOnce(&Redis),
+    proof: (&[&str], &str),
+    limit: Duration,
+) {
     let redis = Redis::start();
     let ledger = Ledger::start();
     let mut daemon = Daemon::start(&redis, &one_queue(USUAL, &ledger));
     add(&redis, "work", 1..=200, |_| ms(100));
     ledger.wait_ended(30);
-    redis.call(refuse);
+    refuse(&redis);
     let refused = redis.ask(proof.0).expect_err(name);
     assert!(refused.starts_with(proof.1), "{name}: {refused}");
     eventually(&format!("{name}: nothing runs any more"), || ledger.running().is_empty());
     std::thread::sleep(Duration::from_millis(1500));
     assert!(ledger.begun() < 200, "{name} came too late");
-    redis.call(allow);
+    allow(&redis);
     let (back, begun) = (Instant::now(), ledger.begun());
     eventually(&format!("{name}: work goes on"), || ledger.begun() > begun);
     say(&format!("{name}: work went on after {:?}", back.elapsed()));
@@ -152,11 +158,28 @@ fn refusing(name: &str, refuse: &[&str], allow: &[&str], proof: (&[&str], &str),
 }
 
 #[test]
+fn f31_a_snapshot_fails_and_writes_are_refused() {
+    refusing(
+        "f31",
+        |redis| {
+            // a directory where the file should come to be
+            std::fs::create_dir(redis.socket().with_file_name("dump.rdb")).unwrap();
+            redis.call(&["CONFIG", "SET", "save", "3600 1"]);
+            redis.call(&["BGSAVE"]);
+            eventually("the snapshot fails", || redis.call(&["INFO", "persistence"]).contains("bgsave_status:err"));
+        },
+        |redis| drop(redis.call(&["CONFIG", "SET", "save", ""])),
+        (&["SET", "proof", "1"], "MISCONF"),
+        Duration::from_secs(3),
+    );
+}
+
+#[test]
 fn f39_redis_turns_read_only_and_back() {
     refusing(
         "f39",
-        &["REPLICAOF", "127.0.0.1", "1"],
-        &["REPLICAOF", "NO", "ONE"],
+        |redis| drop(redis.call(&["REPLICAOF", "127.0.0.1", "1"])),
+        |redis| drop(redis.call(&["REPLICAOF", "NO", "ONE"])),
         (&["SET", "proof", "1"], "READONLY"),
         Duration::from_secs(3),
     );
@@ -166,8 +189,8 @@ fn f39_redis_turns_read_only_and_back() {
 fn f47_too_few_replicas() {
     refusing(
         "f47",
-        &["CONFIG", "SET", "min-replicas-to-write", "1"],
-        &["CONFIG", "SET", "min-replicas-to-write", "0"],
+        |redis| drop(redis.call(&["CONFIG", "SET", "min-replicas-to-write", "1"])),
+        |redis| drop(redis.call(&["CONFIG", "SET", "min-replicas-to-write", "0"])),
         (&["SET", "proof", "1"], "NOREPLICAS"),
         Duration::from_secs(3),
     );
@@ -177,8 +200,8 @@ fn f47_too_few_replicas() {
 fn f48_the_rights_are_taken_away_and_given_back() {
     refusing(
         "f48",
-        &["ACL", "SETUSER", "default", "-evalsha", "-eval", "-script"],
-        &["ACL", "SETUSER", "default", "+@all"],
+        |redis| drop(redis.call(&["ACL", "SETUSER", "default", "-evalsha", "-eval", "-script"])),
+        |redis| drop(redis.call(&["ACL", "SETUSER", "default", "+@all"])),
         (&["EVAL", "return 1", "0"], "NOPERM"),
         // what needs a person is tried each 5 s
         Duration::from_secs(7),

@@ -111,7 +111,7 @@ fn f55_a_silent_link_under_a_waiting_call_is_replaced_within_10_s() {
     let silent = proxy.silence_links();
     assert!(silent >= 3, "only {silent} links");
     add(&redis, "work", 2..=5, |_| ms(0));
-    let took = within(Duration::from_secs(12), "the jobs are done", || finished(&redis, "work") == 5);
+    let took = within(Duration::from_secs(10), "the jobs are done", || finished(&redis, "work") == 5);
     say(&format!("{silent} links were silent; done after {took:?}"));
     all_completed(&redis, "work", 5);
     assert!(ledger.repeated().is_empty());

@@ -35,7 +35,8 @@ impl Redis {
             .unwrap_or_else(|error| panic!("{program}: {error}; run make setup"));
         self.child = Some(child);
         eventually("redis-server answers", || {
-            UnixStream::connect(self.socket()).is_ok_and(|_| self.call(&["PING"]) == "PONG")
+            // not there yet, or still loading
+            self.ask(&["PING"]).is_ok_and(|answer| answer == "PONG")
         });
     }
 
