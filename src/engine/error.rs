@@ -11,8 +11,10 @@ pub enum Error {
     UnknownQueue { name: String, known: Vec<String> },
     #[error("there is no queue to work; add a [queues.NAME] section")]
     NoQueues,
-    #[error("cannot start the thread that renews locks")]
+    #[error("cannot start a thread of the engine")]
     Thread(#[source] std::io::Error),
+    #[error("the engine's thread has died; its jobs are recovered when their locks run out")]
+    Died,
 }
 
 fn nearest(known: &[String]) -> String {

@@ -94,7 +94,7 @@ mod tests {
 
     #[tokio::test]
     async fn f17_a_panic_is_a_failure_with_its_message() {
-        let handler = Arc::new(Function(|_, _| async { panic!("no {}", "cheese") }));
+        let handler = Arc::new(Function::new(|_, _| async { panic!("no {}", "cheese") }));
         let Outcome::Retry { failure, .. } = execute(handler, job(), ctx(), Duration::from_secs(9)).await else {
             panic!()
         };
@@ -103,7 +103,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn f91_a_handler_over_its_time_is_stopped_and_its_late_result_ignored() {
-        let handler = Arc::new(Function(|_, ctx: JobContext| async move {
+        let handler = Arc::new(Function::new(|_, ctx: JobContext| async move {
             assert_eq!(ctx.cancelled().await, CancelReason::Timeout);
             Outcome::done()
         }));
@@ -117,7 +117,7 @@ mod tests {
     async fn a_handler_that_will_not_stop_is_dropped() {
         let (dropped, seen) = tokio::sync::oneshot::channel::<()>();
         let dropped = std::sync::Mutex::new(Some(dropped));
-        let handler = Arc::new(Function(move |_, _| {
+        let handler = Arc::new(Function::new(move |_, _| {
             let guard = dropped.lock().unwrap().take();
             async move {
                 let _guard = guard;
@@ -133,7 +133,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_finished_on_the_way_out_is_finished() {
-        let handler = Arc::new(Function(|_, ctx: JobContext| async move {
+        let handler = Arc::new(Function::new(|_, ctx: JobContext| async move {
             ctx.cancelled().await;
             Outcome::done()
         }));

@@ -177,7 +177,18 @@ impl Builder {
         F: Fn(Arc<Job>, JobContext) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Outcome> + Send + 'static,
     {
-        self.handler_object(name, Arc::new(Function(function)))
+        self.handler_object(name, Arc::new(Function::new(function)))
+    }
+
+    /// As [`Builder::handler`], for a function that never keeps a thread busy: it runs on the engine's
+    /// own thread and starts sooner.
+    #[must_use]
+    pub fn inline_handler<F, Fut>(self, name: &str, function: F) -> Self
+    where
+        F: Fn(Arc<Job>, JobContext) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Outcome> + Send + 'static,
+    {
+        self.handler_object(name, Arc::new(Function::inline(function)))
     }
 
     /// As [`Builder::handler`], for a type of its own.

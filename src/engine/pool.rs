@@ -409,10 +409,12 @@ impl Pool {
         if stop_now {
             ctx.cancel(CancelReason::Shutdown);
         }
-        let task = tokio::spawn(async move {
+        let inline = handler.runs_inline();
+        let run = async move {
             let outcome = execute(handler, job, ctx, timeout).await;
             let _ = outbox.send(Message::Ended { slot, token, outcome });
-        });
+        };
+        let task = if inline { tokio::spawn(run) } else { self.shared.handlers.spawn(run) };
         self.slots.with(slot, |occupant| occupant.task = Some(task.abort_handle()));
     }
 

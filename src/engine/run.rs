@@ -17,7 +17,7 @@ use super::pool::{Message, Pool, Settings};
 use super::renewer::{Register, Renewer};
 use super::rescuer::{Keeping, Kept, prune, rescue};
 use super::service::keep_running;
-use super::shared::Shared;
+use super::shared::{Handlers, Shared};
 use super::slots::{Slots, Stage};
 use super::status::{QueueSnapshot, RunningJob, Snapshot};
 use super::{Ending, Engine, Error, Handle, Instance, Order, Until};
@@ -72,8 +72,40 @@ impl Engine {
     /// Works the queues until told to stop, or until what was asked for is reached; returns when
     /// everything has really stopped.
     ///
-    /// Not cancel safe: dropping the future leaves jobs locked until others recover them.
+    /// The engine has a thread of its own, where all its tasks and connections are: waking another
+    /// thread costs more than anything it does for a job, and no handler can hold it up. Handlers run
+    /// on the runtime this is called from, but for those that ask for the engine's thread
+    /// ([`crate::handler::Handler::runs_inline`]).
+    ///
+    /// Dropping the future hands back what runs, in the background.
     pub async fn run(self) -> Result<Ending, Error> {
+        let handlers = Handlers::Given(tokio::runtime::Handle::current());
+        let dropped = HandBackOnDrop(Some(self.handle()));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Thread)?;
+        let (answer, ended) = tokio::sync::oneshot::channel();
+        std::thread::Builder::new()
+            .name("engine".into())
+            .spawn(move || {
+                let _ = answer.send(runtime.block_on(self.work(handlers)));
+                // look-ups of names may still be under way
+                runtime.shutdown_timeout(Duration::from_secs(1));
+            })
+            .map_err(Error::Thread)?;
+        let ending = ended.await.map_err(|_| Error::Died)?;
+        dropped.disarm();
+        ending
+    }
+
+    /// As [`Engine::run`], on the calling task's runtime: a current-thread one, that does little else.
+    /// Handlers that may keep a thread busy get a runtime of their own when the first of them starts.
+    ///
+    /// Not cancel safe: dropping the future leaves jobs locked until others recover them.
+    pub async fn run_here(self) -> Result<Ending, Error> {
+        self.work(Handlers::Own(std::sync::OnceLock::new())).await
+    }
+
+    /// On the engine's thread.
+    async fn work(self, handlers: Handlers) -> Result<Ending, Error> {
         let Self { config, registry, instance, until, only, observers, mut orders, handle, snapshot } = self;
         let Some(store) = open_unless_stopped(&config.redis, &instance, &mut orders, &handle).await? else {
             return Ok(Ending::default());
@@ -86,6 +118,7 @@ impl Engine {
             store.prefix(),
             Observers(all.into()),
             Arc::clone(&register),
+            handlers,
             until.max_jobs,
         ));
         // a subscriber may sit at a replica, where this server cannot see it
@@ -123,6 +156,23 @@ impl Engine {
             tracing::warn!(%error, "redis was not left in order");
         }
         Ok(ending)
+    }
+}
+
+/// Tells the engine's thread when nobody waits for it any more.
+struct HandBackOnDrop(Option<super::Handle>);
+
+impl HandBackOnDrop {
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for HandBackOnDrop {
+    fn drop(&mut self) {
+        if let Some(handle) = &self.0 {
+            handle.hand_back();
+        }
     }
 }
 

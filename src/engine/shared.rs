@@ -1,7 +1,11 @@
 //! What the pools of one engine have in common.
 
-use std::sync::Arc;
+use std::future::Future;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use tokio::runtime::{Handle, Runtime};
+use tokio::task::JoinHandle;
 
 use super::event::{Event, Observers};
 use super::renewer::{Locks, Register};
@@ -15,6 +19,8 @@ pub(crate) struct Shared {
     pub(crate) observers: Observers,
     pub(crate) totals: Totals,
     register: Register,
+    /// Where handlers run that may take a thread's time.
+    pub(crate) handlers: Handlers,
     takes: AtomicU64,
     /// Jobs that may still be taken, where there is a bound.
     budget: Option<AtomicI64>,
@@ -26,6 +32,7 @@ impl Shared {
         prefix: &str,
         observers: Observers,
         register: Register,
+        handlers: Handlers,
         budget: Option<u64>,
     ) -> Self {
         Self {
@@ -34,6 +41,7 @@ impl Shared {
             observers,
             totals: Totals::default(),
             register,
+            handlers,
             takes: AtomicU64::new(0),
             budget: budget.map(|jobs| AtomicI64::new(i64::try_from(jobs).unwrap_or(i64::MAX))),
         }
@@ -78,6 +86,43 @@ impl Shared {
     /// Whether any job may still be taken.
     pub(crate) fn budget_left(&self) -> bool {
         self.budget.as_ref().is_none_or(|budget| budget.load(Ordering::Acquire) > 0)
+    }
+}
+
+/// Where handlers run that do not run on the engine's thread.
+pub(crate) enum Handlers {
+    Given(Handle),
+    /// Made when the first one starts: most configurations never need it.
+    Own(OnceLock<Runtime>),
+}
+
+impl Handlers {
+    pub(crate) fn spawn<F: Future<Output = ()> + Send + 'static>(&self, run: F) -> JoinHandle<()> {
+        match self {
+            Self::Given(handle) => handle.spawn(run),
+            Self::Own(runtime) => runtime.get_or_init(own_runtime).spawn(run),
+        }
+    }
+}
+
+/// Its threads live as long as the engine: programs that handlers start are killed with the thread
+/// that started them.
+fn own_runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .thread_name("handlers")
+        .enable_all()
+        .build()
+        .expect("a machine that runs this process can start a few threads more")
+}
+
+impl Drop for Handlers {
+    fn drop(&mut self) {
+        if let Self::Own(runtime) = self
+            && let Some(runtime) = runtime.take()
+        {
+            // what is left there was given up before
+            runtime.shutdown_background();
+        }
     }
 }
 

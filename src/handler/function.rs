@@ -7,7 +7,21 @@ use super::{Handler, JobContext, Running};
 use crate::job::{Job, Outcome};
 
 /// Wraps an async function of job and context.
-pub struct Function<F>(pub F);
+pub struct Function<F> {
+    function: F,
+    inline: bool,
+}
+
+impl<F> Function<F> {
+    pub fn new(function: F) -> Self {
+        Self { function, inline: false }
+    }
+
+    /// For one that never keeps a thread busy: it may run on the engine's ([`Handler::runs_inline`]).
+    pub fn inline(function: F) -> Self {
+        Self { function, inline: true }
+    }
+}
 
 impl<F, Fut> Handler for Function<F>
 where
@@ -15,6 +29,10 @@ where
     Fut: Future<Output = Outcome> + Send + 'static,
 {
     fn run(&self, job: Arc<Job>, ctx: JobContext) -> Running {
-        Box::pin((self.0)(job, ctx))
+        Box::pin((self.function)(job, ctx))
+    }
+
+    fn runs_inline(&self) -> bool {
+        self.inline
     }
 }

@@ -19,6 +19,10 @@ impl Log {
 }
 
 impl Handler for Log {
+    fn runs_inline(&self) -> bool {
+        true
+    }
+
     fn run(&self, job: Arc<Job>, ctx: JobContext) -> Running {
         tracing::info!(queue = %job.queue, job = %job.id, name = %job.name, attempt = job.attempt(), data = %job.data, "job");
         let duration = self.config.duration;

@@ -52,6 +52,13 @@ pub trait Handler: Send + Sync + 'static {
     /// [`Handler::stop_grace`] is dropped, so work it started must also end when it is dropped.
     fn run(&self, job: Arc<Job>, ctx: JobContext) -> Running;
 
+    /// Whether the future may run on the engine's own thread, which takes, records and waits for jobs
+    /// of all queues. It starts sooner there than anywhere else. Only for one that never keeps a
+    /// thread busy: no long computing, no blocking call.
+    fn runs_inline(&self) -> bool {
+        false
+    }
+
     /// How long the future may take to return once it is told to stop.
     fn stop_grace(&self) -> Duration {
         Duration::from_secs(5)

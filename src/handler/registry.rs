@@ -175,7 +175,7 @@ mod tests {
     }
 
     fn function() -> Arc<dyn Handler> {
-        Arc::new(Function(|_, _| async { Outcome::done() }))
+        Arc::new(Function::new(|_, _| async { Outcome::done() }))
     }
 
     fn queue(routes: &[(&str, &str)], handler: Option<&str>) -> config::Queue {

@@ -35,7 +35,7 @@ pub async fn measure(
     let concurrency = config.queues[queue.as_str()].concurrency;
     let before = Usage::now(store).await?;
     Engine::builder(config)
-        .handler(NOOP, |_, _| async { Outcome::done() })
+        .inline_handler(NOOP, |_, _| async { Outcome::done() })
         .observer(Arc::clone(&clock) as Arc<dyn Observer>)
         .instance(instance())
         .until(Until { drained: true, ..Until::default() })

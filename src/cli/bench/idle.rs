@@ -18,7 +18,7 @@ const SETTLE: Duration = Duration::from_secs(2);
 pub async fn measure(store: &Store, config: Config, span: Duration) -> Result<Figures, Error> {
     let queues = config.queues.len();
     let engine = Engine::builder(config)
-        .handler(NOOP, |_, _| async { Outcome::done() })
+        .inline_handler(NOOP, |_, _| async { Outcome::done() })
         .instance(instance())
         .build()
         .map_err(crate::daemon::Error::from)?;

@@ -31,7 +31,7 @@ pub async fn measure(
     let base = Instant::now();
     let (arrived, mut arrivals) = mpsc::unbounded_channel();
     let engine = Engine::builder(config)
-        .handler(NOOP, move |job: Arc<Job>, _| {
+        .inline_handler(NOOP, move |job: Arc<Job>, _| {
             let now = micros(base);
             let _ = arrived.send(now.saturating_sub(added_at(&job)));
             async { Outcome::done() }

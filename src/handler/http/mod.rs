@@ -79,6 +79,10 @@ impl Http {
 }
 
 impl Handler for Http {
+    fn runs_inline(&self) -> bool {
+        true
+    }
+
     fn run(&self, job: Arc<Job>, ctx: JobContext) -> Running {
         let endpoint = Arc::clone(&self.endpoint);
         Box::pin(async move {
