@@ -19,9 +19,6 @@ use crate::store::{Error, Store};
 /// Longest wait in the server. Each end is also a look at all queues waited on, for work that came
 /// without a marker. Protocol: §5.6.
 const WAIT: Duration = Duration::from_secs(5);
-/// How long a rung pool is given to answer before the others are waited for without it: about a
-/// take on a near server, and nothing against the cost of ending a wait.
-const ANSWER: Duration = Duration::from_millis(5);
 /// Pause after a wait that failed.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -31,6 +28,8 @@ pub(crate) struct Door {
     pub(crate) marker: String,
     pub(crate) pool: mpsc::UnboundedSender<Message>,
     open: AtomicBool,
+    /// Rung, and its take is not answered yet.
+    looking: AtomicBool,
     idle: AtomicBool,
     /// Shared by all doors: one has opened or closed.
     moved: Arc<Notify>,
@@ -38,12 +37,20 @@ pub(crate) struct Door {
 
 impl Door {
     pub(crate) fn new(marker: String, pool: mpsc::UnboundedSender<Message>, moved: Arc<Notify>) -> Self {
-        Self { marker, pool, open: AtomicBool::new(false), idle: AtomicBool::new(false), moved }
+        Self {
+            marker,
+            pool,
+            open: AtomicBool::new(false),
+            looking: AtomicBool::new(false),
+            idle: AtomicBool::new(false),
+            moved,
+        }
     }
 
-    /// By the pool: whether it would answer a ring.
-    pub(crate) fn set_open(&self, open: bool) {
-        if self.open.swap(open, Ordering::AcqRel) != open {
+    /// By the pool: whether it would answer a ring, and whether it is about to answer one.
+    pub(crate) fn set(&self, open: bool, looking: bool) {
+        let moved = self.open.swap(open, Ordering::AcqRel) != open;
+        if self.looking.swap(looking, Ordering::AcqRel) != looking || moved {
             self.moved.notify_one();
         }
     }
@@ -64,7 +71,10 @@ impl Door {
     /// Tells the pool to look. Closed at once, so that no wait includes it until it has.
     pub(crate) fn ring(&self) {
         self.open.store(false, Ordering::Release);
-        let _ = self.pool.send(Message::Ring);
+        self.looking.store(true, Ordering::Release);
+        if self.pool.send(Message::Ring).is_err() {
+            self.looking.store(false, Ordering::Release);
+        }
     }
 }
 
@@ -126,7 +136,11 @@ pub(crate) async fn fetch(store: Store, doors: Doors) -> Result<(), Error> {
             Ok(Some((key, member, score))) => {
                 if let Some(door) = open.iter().find(|door| door.marker == key) {
                     popped(&store, door, &member, score);
-                    answered(&doors, door).await;
+                    // the next wait can include this queue again when its take is answered; a wait
+                    // begun without it would have to be ended for that
+                    while door.looking.load(Ordering::Acquire) {
+                        doors.moved.notified().await;
+                    }
                 }
             }
             Ok(None) => {}
@@ -158,14 +172,4 @@ fn popped(store: &Store, door: &Door, member: &str, score: f64) {
     } else {
         door.ring();
     }
-}
-
-/// Gives the rung pool a moment to look, so that the next wait can include it again.
-async fn answered(doors: &Doors, door: &Door) {
-    let _ = tokio::time::timeout(ANSWER, async {
-        while !door.is_open() {
-            doors.moved.notified().await;
-        }
-    })
-    .await;
 }

@@ -194,9 +194,12 @@ impl Pool {
                 Some(call) = self.calls.next(), if !self.calls.is_empty() => self.answered(call),
                 message = self.inbox.recv() => match message {
                     Some(message) => {
+                        let ended = matches!(message, Message::Ended { .. });
                         self.hear(message);
-                        // let what was just started run: its outcomes may go with the next call
-                        tokio::task::yield_now().await;
+                        if ended {
+                            // let the others that were started run: their outcomes may go with this one
+                            tokio::task::yield_now().await;
+                        }
                     }
                     None => break,
                 },
@@ -684,14 +687,15 @@ impl Pool {
             && self.reserved == 0
             && self.free_slots() > 0
             && self.shared.budget_left();
-        self.door.set_open(open);
+        let looking = self.hungry && self.phase == Phase::Running && self.reserved > 0;
+        self.door.set(open, looking);
         self.door.set_idle(self.is_idle() && !self.hungry);
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.door.set_open(false);
+        self.door.set(false, false);
         self.shared.unregister(&self.locks);
     }
 }

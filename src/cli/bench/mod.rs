@@ -13,7 +13,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
-use super::session::{PATIENCE, Session, connect, runtime_of_many};
+use super::session::{PATIENCE, Session, connect, runtime};
 use super::{Error, Exit, value};
 use crate::config::{self, Config};
 use crate::engine::Instance;
@@ -73,7 +73,7 @@ impl Bench {
         let queues = self.names()?;
         let config = self.config(&given, &queues);
         let _logging = session.start_log(&given)?;
-        let runtime = runtime_of_many()?;
+        let runtime = runtime()?;
         let figures = runtime.block_on(async {
             let store = connect(&given, PATIENCE, Embedding::Start).await?;
             for queue in &queues {
