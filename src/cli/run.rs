@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::session::{Session, runtime_of_many};
+use super::session::{Session, runtime};
 use super::{Error, Exit, value};
 use crate::config;
 use crate::daemon::{Daemon, Logging};
@@ -58,7 +58,7 @@ impl Run {
             only_queues: self.queue,
             until: Until { drained: self.drain, max_jobs: self.max_jobs, max_time: self.max_time },
         };
-        let runtime = runtime_of_many()?;
+        let runtime = runtime()?;
         let ending = runtime.block_on(daemon.run());
         runtime.shutdown_timeout(LEFTOVERS);
         let ending = ending?;

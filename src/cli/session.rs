@@ -130,17 +130,12 @@ fn address(redis: &config::Redis) -> String {
     }
 }
 
-/// For verbs that do one thing after the other.
+/// One thread for everything: to wake another costs more than what is done for a job. Names of hosts
+/// are looked up on threads beside it, few and soon gone.
 pub fn runtime() -> Result<tokio::runtime::Runtime, Error> {
     tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|source| Error::Start { what: "the runtime", source })
-}
-
-/// For verbs that run an engine.
-pub fn runtime_of_many() -> Result<tokio::runtime::Runtime, Error> {
-    tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(4)
+        .thread_keep_alive(Duration::from_secs(1))
         .enable_all()
         .build()
         .map_err(|source| Error::Start { what: "the runtime", source })

@@ -67,7 +67,7 @@ impl Daemon {
             .until(self.until.clone())
             .build()?;
         let handle = engine.handle();
-        let mut running = tokio::spawn(engine.run());
+        let mut running = tokio::spawn(engine.run_here());
         // answered once earlier incarnations' locks are released and the queues are worked
         let mut started = std::pin::pin!(handle.snapshot());
         let mut is_started = false;

@@ -1,8 +1,8 @@
 //! What the pools of one engine have in common.
 
 use std::future::Future;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use tokio::runtime::{Handle, Runtime};
 use tokio::task::JoinHandle;

@@ -41,7 +41,7 @@ pub async fn measure(
         .until(Until { drained: true, ..Until::default() })
         .build()
         .map_err(crate::daemon::Error::from)?
-        .run()
+        .run_here()
         .await
         .map_err(crate::daemon::Error::from)?;
     let used = Usage::now(store).await?.since(&before);

@@ -23,7 +23,7 @@ pub async fn measure(store: &Store, config: Config, span: Duration) -> Result<Fi
         .build()
         .map_err(crate::daemon::Error::from)?;
     let handle = engine.handle();
-    let running = tokio::spawn(engine.run());
+    let running = tokio::spawn(engine.run_here());
     tokio::time::sleep(SETTLE).await;
     let before = Usage::now(store).await?;
     tokio::time::sleep(span).await;

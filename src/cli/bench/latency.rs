@@ -40,7 +40,7 @@ pub async fn measure(
         .build()
         .map_err(crate::daemon::Error::from)?;
     let handle = engine.handle();
-    let running = tokio::spawn(engine.run());
+    let running = tokio::spawn(engine.run_here());
     let queue = store.queue(queue);
     let mut waits = Vec::new();
     for n in 0..WARM_UP + jobs {
