@@ -19,27 +19,41 @@ pub(crate) struct Rescued {
     pub(crate) work: bool,
 }
 
-impl WorkQueue {
-    /// Puts jobs back whose worker has gone. Safe to repeat; only looks for work while another
-    /// worker's check is younger than the interval.
-    pub(crate) async fn move_stalled_jobs_to_wait(&self) -> Result<Rescued, Error> {
-        let args: [Value; 6] = [
-            self.base.clone(),
-            self.now(),
-            millis(self.settings.stalled_interval).into(),
-            i64::from(self.settings.max_stalled).into(),
-            self.status[0].clone(),
-            self.status[1].clone(),
-        ];
-        let reply = self.store.command().script(&MOVE_STALLED_JOBS_TO_WAIT, &self.slot_key, args.into()).await?;
-        let mut lists = reply::array("move_stalled_jobs_to_wait", reply)?.into_iter();
-        let mut next = || lists.next().unwrap_or(Value::Null);
+impl Rescued {
+    fn read(answer: Value) -> Result<Self, Error> {
         let what = "move_stalled_jobs_to_wait";
-        Ok(Rescued {
+        if let Value::String(message) = answer {
+            return Err(Error::Script { script: what, message: message.to_string() });
+        }
+        let mut lists = reply::array(what, answer)?.into_iter();
+        let mut next = || lists.next().unwrap_or(Value::Null);
+        Ok(Self {
             recovered: reply::ids(what, next())?,
             dropped: reply::ids(what, next())?,
             work: reply::integer(what, &next())? == 1,
         })
+    }
+}
+
+impl WorkQueue {
+    /// Puts jobs of these queues back whose worker has gone, in one call; an answer per queue, in
+    /// order. Safe to repeat; only looks for work where another worker's check is younger than the
+    /// interval.
+    pub(crate) async fn move_stalled_jobs_to_wait(queues: &[&Self]) -> Result<Vec<Result<Rescued, Error>>, Error> {
+        let Some(first) = queues.first() else { return Ok(Vec::new()) };
+        let mut args = Vec::with_capacity(1 + 5 * queues.len());
+        args.push(first.now());
+        for queue in queues {
+            args.extend([
+                queue.base.clone(),
+                millis(queue.settings.stalled_interval).into(),
+                i64::from(queue.settings.max_stalled).into(),
+                queue.status[0].clone(),
+                queue.status[1].clone(),
+            ]);
+        }
+        let reply = first.store.command().script(&MOVE_STALLED_JOBS_TO_WAIT, &first.slot_key, args).await?;
+        Ok(reply::array("move_stalled_jobs_to_wait", reply)?.into_iter().map(Rescued::read).collect())
     }
 
     /// Deletes finished jobs past the queue's keeping, in bounded steps; returns how many went.

@@ -142,7 +142,7 @@ impl<'a> Play<'a> {
                 return Ok(ids("lost", &lost));
             }
             "check" => {
-                let rescued = self.work_queue().move_stalled_jobs_to_wait().await?;
+                let rescued = WorkQueue::move_stalled_jobs_to_wait(&[&self.work_queue()]).await?.remove(0)?;
                 return Ok(ids("recovered", &rescued.recovered));
             }
             "redis" => {

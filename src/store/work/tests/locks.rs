@@ -1,6 +1,7 @@
 //! Holding locks, and taking back what others have let go.
 
 use super::*;
+use crate::store::upkeep::Rescued;
 
 fn held(id: &str, token: &str, started: u32) -> Held {
     Held { id: JobId::stored(id), token: token.into(), started }
@@ -75,9 +76,9 @@ async fn stalled_jobs_without_a_hash_are_dropped_and_iterations_are_never_given_
     rig.redis("HSET bull:q:2 rjk nightly stc 5").await;
     rig.redis("HSET bull:q:repeat:nightly ic 1").await;
     rig.take("a:1", 3).await;
-    rig.work().move_stalled_jobs_to_wait().await.unwrap();
+    stalled_check(&rig).await;
     rig.redis("DEL bull:q:1:lock bull:q:2:lock bull:q:3:lock bull:q:3 bull:q:stalled-check").await;
-    let rescued = rig.work().move_stalled_jobs_to_wait().await.unwrap();
+    let rescued = stalled_check(&rig).await;
     let mut recovered = names(&rescued.recovered);
     recovered.sort_unstable();
     assert_eq!((recovered, names(&rescued.dropped)), (vec!["1", "2"], vec!["3"]));
@@ -89,14 +90,14 @@ async fn stalled_jobs_without_a_hash_are_dropped_and_iterations_are_never_given_
 #[tokio::test]
 async fn a_check_within_the_interval_only_looks_for_work() {
     let rig = Rig::new().await;
-    assert!(!rig.work().move_stalled_jobs_to_wait().await.unwrap().work);
+    assert!(!stalled_check(&rig).await.work);
     rig.add(&[r#"{"delay":50}"#]).await;
-    assert!(!rig.work().move_stalled_jobs_to_wait().await.unwrap().work, "not due");
+    assert!(!stalled_check(&rig).await.work, "not due");
     rig.store.freeze(UnixMillis(T0 + 50));
-    assert!(rig.work().move_stalled_jobs_to_wait().await.unwrap().work);
+    assert!(stalled_check(&rig).await.work);
     rig.redis("DEL bull:q:delayed").await;
     rig.add(&[r#"{"priority":1}"#]).await;
-    assert!(rig.work().move_stalled_jobs_to_wait().await.unwrap().work);
+    assert!(stalled_check(&rig).await.work);
 }
 
 #[tokio::test]
@@ -110,4 +111,8 @@ async fn a_worker_with_ten_thousand_slots_keeps_its_locks() {
     assert_eq!(names(&rig.work().extend_locks(&all).await.unwrap()), ["10000"]);
     assert_eq!(rig.redis("GET bull:q:9999:lock").await, ["a:1"]);
     assert!(rig.redis("PTTL bull:q:9998:lock").await[0].parse::<u64>().unwrap() > 9000);
+}
+
+async fn stalled_check(rig: &Rig) -> Rescued {
+    WorkQueue::move_stalled_jobs_to_wait(&[&rig.work()]).await.unwrap().remove(0).unwrap()
 }
