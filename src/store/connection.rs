@@ -21,7 +21,7 @@ use fred::interfaces::{ClientLike, EventInterface};
 pub(crate) use fred::types::Value;
 use fred::types::config::{Config, Server};
 use fred::types::{ConnectHandle, CustomCommand};
-use futures_util::future::{FutureExt as _, join_all};
+use futures_util::future::FutureExt as _;
 use tokio::sync::{broadcast, watch};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -142,11 +142,6 @@ impl Connection {
     ) -> Result<Value, Error> {
         let client = self.ready().await?;
         client.custom(command, args).await.map_err(|error| self.sorted(label, &error))
-    }
-
-    /// Sends the commands together, in order, in one write where the socket takes it; the answers in the same order.
-    pub(crate) async fn pipeline(&self, commands: Vec<(&'static str, Vec<Value>)>) -> Vec<Result<Value, Error>> {
-        join_all(commands.into_iter().map(|(name, args)| self.call(name, args))).await
     }
 
     /// As [`Connection::call`] for a command that waits in the server for up to `deadline`.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::job::{JobId, QueueName, State};
+use crate::job::{JobId, QueueName};
 
 /// The keys of one queue. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -11,14 +11,6 @@ pub(crate) struct Keys {
     base: Arc<str>,
     /// Length of `P`.
     prefix: usize,
-}
-
-macro_rules! fixed {
-    ($($method:ident = $name:literal),* $(,)?) => {
-        $(pub(crate) fn $method(&self) -> String {
-            self.key($name)
-        })*
-    };
 }
 
 impl Keys {
@@ -31,12 +23,13 @@ impl Keys {
         &self.base
     }
 
-    /// `P:Q`, how a flow names the queue of a parent.
-    pub(crate) fn queue_key(&self) -> &str {
+    /// `P:Q`
+    fn queue_key(&self) -> &str {
         &self.base[..self.base.len() - 1]
     }
 
     /// The `MATCH` pattern that finds every key of the queue.
+    #[cfg(feature = "daemon")]
     pub(crate) fn pattern(&self) -> String {
         format!("{}*", escaped(&self.base))
     }
@@ -49,37 +42,16 @@ impl Keys {
         format!("{}{name}", self.base)
     }
 
-    fixed! {
-        id = "id", meta = "meta", wait = "wait", paused = "paused", active = "active",
-        prioritized = "prioritized", delayed = "delayed", completed = "completed", failed = "failed",
-        waiting_children = "waiting-children", pc = "pc", marker = "marker", stalled = "stalled",
-        stalled_check = "stalled-check", limiter = "limiter", events = "events", repeat = "repeat",
+    pub(crate) fn meta(&self) -> String {
+        self.key("meta")
+    }
+
+    pub(crate) fn marker(&self) -> String {
+        self.key("marker")
     }
 
     pub(crate) fn job(&self, id: &JobId) -> String {
         self.key(id.as_str())
-    }
-
-    pub(crate) fn lock(&self, id: &JobId) -> String {
-        format!("{}{id}:lock", self.base)
-    }
-
-    pub(crate) fn logs(&self, id: &JobId) -> String {
-        format!("{}{id}:logs", self.base)
-    }
-
-    /// Where the ids of jobs in this state are; `None` for [`State::Unknown`].
-    pub(crate) fn collection(&self, state: State) -> Option<String> {
-        Some(match state {
-            State::Waiting => self.wait(),
-            State::Active => self.active(),
-            State::Delayed => self.delayed(),
-            State::Prioritized => self.prioritized(),
-            State::Completed => self.completed(),
-            State::Failed => self.failed(),
-            State::WaitingChildren => self.waiting_children(),
-            State::Unknown => return None,
-        })
     }
 
     /// What BullMQ's `getWorkers` looks for: `P:<base64(Q)>`, and `:w:<name>` when the worker has a name.
@@ -139,10 +111,6 @@ mod tests {
         let keys = Keys::new("bull", &QueueName::new("email").unwrap());
         assert_eq!(keys.base(), "bull:email:");
         assert_eq!(keys.queue_key(), "bull:email");
-        assert_eq!(keys.wait(), "bull:email:wait");
-        assert_eq!(keys.waiting_children(), "bull:email:waiting-children");
-        assert_eq!(keys.lock(&JobId::stored("7")), "bull:email:7:lock");
-        assert_eq!(keys.collection(State::Unknown), None);
     }
 
     #[test]

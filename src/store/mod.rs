@@ -3,8 +3,6 @@
 //! A [`Store`] is a cheap handle on the connections of one process. The engine and the command line open one each and
 //! call one method per operation.
 
-#![allow(dead_code, reason = "the rooms to the right are being built")]
-
 mod add;
 mod claim;
 mod clock;

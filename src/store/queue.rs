@@ -214,6 +214,7 @@ impl Queue {
     }
 }
 
+#[cfg(feature = "daemon")]
 impl Queue {
     /// Removes every key of the queue, whatever state its jobs are in. For queues of our own making: nothing is
     /// checked, and who waits for a job waits for ever. Reads the whole key space in small steps.

@@ -14,14 +14,6 @@ pub(crate) fn text(what: &'static str, value: Value) -> Result<String, Error> {
     }
 }
 
-/// As [`text`], with nil as `None`.
-pub(crate) fn text_or_nil(what: &'static str, value: Value) -> Result<Option<String>, Error> {
-    match value {
-        Value::Null => Ok(None),
-        other => text(what, other).map(Some),
-    }
-}
-
 pub(crate) fn integer(what: &'static str, value: &Value) -> Result<i64, Error> {
     match value {
         Value::Integer(number) => Ok(*number),

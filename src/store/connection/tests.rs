@@ -256,22 +256,6 @@ async fn a_frozen_server_ends_as_ambiguous_and_recovers() {
 }
 
 #[tokio::test]
-async fn answers_of_a_pipeline_come_in_order_each_with_its_own_error() {
-    let server = Server::start().await;
-    let connection = open(&server, Role::Command).await;
-    let answers = connection
-        .pipeline(vec![
-            ("SET", vec!["k".into(), "v".into()]),
-            ("LPUSH", vec!["k".into(), "v".into()]),
-            ("GET", vec!["k".into()]),
-        ])
-        .await;
-    assert!(answers[0].is_ok());
-    assert!(matches!(answers[1], Err(Error::WrongType { command: "LPUSH", .. })));
-    assert_eq!(answers[2].as_ref().unwrap().as_string().as_deref(), Some("v"));
-}
-
-#[tokio::test]
 async fn a_dropped_connection_is_closed() {
     let server = Server::start().await;
     let connection = open(&server, Role::Named("bull:gone".into())).await;

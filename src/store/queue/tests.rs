@@ -83,7 +83,8 @@ async fn a_job_is_found_in_every_state_with_its_logs() {
     let found = queue.job(&id).await.unwrap().unwrap();
     assert_eq!((found.state, found.logs.as_deref().unwrap().len()), (State::Unknown, 2));
     for state in State::ALL {
-        let key = queue.keys.collection(state).unwrap();
+        let name = if state == State::Waiting { "wait" } else { state.as_str() };
+        let key = format!("bull:q:{name}");
         let list = matches!(state, State::Waiting | State::Active);
         let (add, remove) = if list { ("RPUSH", "DEL") } else { ("ZADD", "DEL") };
         let mut args: Vec<Value> = vec![key.as_str().into()];

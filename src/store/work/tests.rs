@@ -18,7 +18,8 @@ const T0: i64 = 1_700_000_000_000;
 
 /// A server and the queue `q` of a worker on it.
 struct Rig {
-    server: Server,
+    /// Ends with the rig.
+    _server: Server,
     store: Store,
     settings: config::Queue,
     status: config::Status,
@@ -30,7 +31,7 @@ impl Rig {
         let store = Store::open(&server.config(), "test").await.unwrap();
         store.freeze(UnixMillis(T0));
         let settings = config::Queue::new(QueueName::new("q").unwrap());
-        Self { server, store, settings, status: config::Status { enabled: false, ..config::Status::default() } }
+        Self { _server: server, store, settings, status: config::Status { enabled: false, ..config::Status::default() } }
     }
 
     fn work(&self) -> WorkQueue {
