@@ -31,7 +31,12 @@ impl Rig {
         let store = Store::open(&server.config(), "test").await.unwrap();
         store.freeze(UnixMillis(T0));
         let settings = config::Queue::new(QueueName::new("q").unwrap());
-        Self { _server: server, store, settings, status: config::Status { enabled: false, ..config::Status::default() } }
+        Self {
+            _server: server,
+            store,
+            settings,
+            status: config::Status { enabled: false, ..config::Status::default() },
+        }
     }
 
     fn work(&self) -> WorkQueue {
