@@ -5,6 +5,7 @@
 //! job counts as lost by our own monotonic clock, before it lapses in Redis: its handler is told to
 //! stop and nothing is recorded, because somebody else may be running it by then.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
 use super::slots::Slots;
+use crate::job::JobId;
 use crate::store::{Held, WorkQueue};
 
 /// One queue's locks.
@@ -106,8 +108,8 @@ fn give_up_lapsed(locks: &Locks, now: Instant) {
 
 /// Renews these locks of one queue. Answers the queue again, and whether Redis has answered.
 async fn renew(locks: Arc<Locks>, due: Vec<Held>, now: Instant) -> (Arc<Locks>, bool) {
-    let lost = match locks.queue.extend_locks(&due).await {
-        Ok(lost) => lost,
+    let lost: HashSet<JobId> = match locks.queue.extend_locks(&due).await {
+        Ok(lost) => lost.into_iter().collect(),
         Err(error) => {
             tracing::debug!(queue = %locks.queue.name(), %error, "renewal failed");
             return (locks, false);

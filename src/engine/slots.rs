@@ -3,6 +3,7 @@
 //! The renewer runs on a thread of its own and must not wait for anybody, so the table is behind a
 //! plain mutex held only for a few instructions at a time.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -107,8 +108,9 @@ impl Slots {
 
     /// Notes that the locks of these jobs were whole at `at`.
     pub(crate) fn renewed(&self, held: &[Held], at: Instant) {
+        let held: HashSet<(&str, &JobId)> = held.iter().map(|held| (&*held.token, &held.id)).collect();
         self.each(|_, occupant| {
-            if held.iter().any(|h| h.token == occupant.token && h.id == occupant.job.id) {
+            if held.contains(&(&*occupant.token, &occupant.job.id)) {
                 occupant.renewed = occupant.renewed.max(at);
             }
         });
