@@ -396,6 +396,15 @@ impl Pool {
             stage: Stage::Running,
             task: None,
         };
+        if let Some(scheduler) = &job.scheduler {
+            tracing::error!(
+                queue = %job.queue,
+                job = %job.id,
+                scheduler,
+                "took an iteration of a job scheduler, which oxherd does not continue: the series ends here unless a \
+                 producer upserts the scheduler again; let BullMQ workers alone work this queue"
+            );
+        }
         let slot = self.slots.put(occupant);
         if let Some(outcome) = deferred_outcome(&job, config) {
             self.ended(slot, &token, outcome);
