@@ -8,6 +8,9 @@
 //! An outcome is fixed when it reaches the pool. Recording it is repeated until Redis answers; the
 //! renewer keeps the lock meanwhile. A take whose answer got lost is looked for by its token.
 
+mod outcome;
+mod search;
+
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
@@ -18,18 +21,21 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 
+use outcome::Pending;
+use search::Unanswered;
+
 use super::event::Event;
 use super::executor::execute;
 use super::fetcher::Door;
 use super::phase::Phase;
-use super::record::{change, deferred_outcome};
+use super::record::deferred_outcome;
 use super::renewer::Locks;
 use super::shared::Shared;
 use super::slots::{Occupant, Slot, Slots, Stage};
 use crate::config;
 use crate::handler::{CancelReason, JobContext, Router};
-use crate::job::{Failure, Job, JobId, Outcome, UnixMillis, Verdict, verdict};
-use crate::store::{Code, Error, Finish, Recorded, Take, Taken, Token, WorkQueue};
+use crate::job::{Job, Outcome, UnixMillis};
+use crate::store::{Error, Recorded, Take, Taken, Token, WorkQueue};
 
 /// Calls under way at once: one that Redis works on, one that is on its way.
 const DEPTH: usize = 2;
@@ -41,8 +47,6 @@ const MAX_LIMITED: Duration = Duration::from_secs(30);
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// Pause after an error that will not pass by itself, such as a key of the wrong type.
 const LONG_PAUSE: Duration = Duration::from_secs(5);
-/// How often jobs of an unanswered take are looked for.
-const ADOPT: Duration = Duration::from_secs(1);
 
 /// What a pool is told.
 pub(crate) enum Message {
@@ -79,37 +83,6 @@ enum Call {
 }
 
 type CallFuture = Pin<Box<dyn Future<Output = Call> + Send>>;
-
-/// A fixed outcome on its way to Redis.
-struct Pending {
-    slot: Slot,
-    finish: Finish,
-    verdict: Told,
-    /// A call with it ended without an answer: it may be recorded already.
-    asked: bool,
-}
-
-/// What observers hear once the outcome is recorded.
-enum Told {
-    Completed { discarded: bool },
-    Failed { reason: String, kind: verdict::FailKind },
-    Retrying { reason: String, wait: Duration },
-    Deferred { reason: String, wait: Duration },
-    HandedBack,
-}
-
-/// A take that was never answered.
-struct Unanswered {
-    token: Token,
-    /// Jobs found so far.
-    known: Vec<JobId>,
-    /// When its locks would have run out.
-    until: Instant,
-    /// When to look next; `None` while looking.
-    next: Option<Instant>,
-    /// Redis was asked at least once and has answered.
-    looked: bool,
-}
 
 pub(crate) struct Pool {
     settings: Settings,
@@ -482,158 +455,6 @@ impl Pool {
         }
     }
 
-    /// Fixes the outcome of the job in a slot and queues it for recording.
-    fn ended(&mut self, slot: Slot, token: &Token, outcome: Outcome) {
-        let Some((stage, job, ctx)) = self
-            .slots
-            .with(slot, |occupant| {
-                (*occupant.token == **token).then(|| {
-                    let before = occupant.stage;
-                    if before == Stage::Running {
-                        occupant.stage = Stage::Recording;
-                    }
-                    (before, Arc::clone(&occupant.job), occupant.ctx.clone())
-                })
-            })
-            .flatten()
-        else {
-            return;
-        };
-        match stage {
-            // its outcome is fixed already: it was handed back before its handler ended
-            Stage::Recording => {}
-            Stage::Lost => {
-                self.slots.free(slot);
-                self.shared.tell(&Event::Lost { job, why: "its lock was gone while it ran".into() });
-            }
-            Stage::Running => {
-                let pending = self.pending_for(slot, &job, &ctx, token, outcome);
-                self.pending.push_back(pending);
-            }
-        }
-    }
-
-    fn pending_for(&self, slot: Slot, job: &Job, ctx: &JobContext, token: &Token, outcome: Outcome) -> Pending {
-        let policy = &self.settings.config.policy;
-        let now = self.settings.queue.store().now();
-        let verdict = crate::job::verdict::judge(job, outcome, policy, now, fastrand::f64());
-        let told = match &verdict {
-            Verdict::Complete { discarded, .. } => Told::Completed { discarded: *discarded },
-            Verdict::Fail { failure, kind } => Told::Failed { reason: failure.message.clone(), kind: *kind },
-            Verdict::Retry { failure, wait } => Told::Retrying { reason: failure.message.clone(), wait: *wait },
-            Verdict::Delay { reason, wait } => Told::Deferred { reason: reason.clone(), wait: *wait },
-            Verdict::HandBack => Told::HandedBack,
-        };
-        let finish = Finish {
-            id: job.id.clone(),
-            token: token.clone(),
-            log: ctx.take_log(),
-            keep_logs: job.opts.keep_logs,
-            change: change(job, verdict, policy),
-        };
-        Pending { slot, finish, verdict: told, asked: false }
-    }
-
-    fn recorded(&mut self, mut pending: Pending, recorded: Recorded) {
-        let Recorded::Refused { code, place } = recorded else {
-            self.finished(pending);
-            return;
-        };
-        // an earlier call with this outcome went through: it is no longer where we had it
-        if pending.asked && place != "active" {
-            self.finished(pending);
-            return;
-        }
-        match code {
-            Code::NoLock if place == "active" => self.relock(pending),
-            Code::PendingChildren | Code::FailedChildren => {
-                let final_one = code == Code::FailedChildren;
-                let failure = Failure::new(if final_one {
-                    "children of this job have failed"
-                } else {
-                    "the job has pending children"
-                });
-                let outcome = if final_one { Outcome::Fail(failure) } else { Outcome::Retry { failure, after: None } };
-                let known = self.slots.with(pending.slot, |occupant| (Arc::clone(&occupant.job), occupant.ctx.clone()));
-                if let Some((job, ctx)) = known {
-                    let token = pending.finish.token.clone();
-                    let again = self.pending_for(pending.slot, &job, &ctx, &token, outcome);
-                    self.pending.push_back(again);
-                }
-            }
-            Code::Broken(text) => {
-                tracing::error!(queue = %self.settings.queue.name(), job = %pending.finish.id, error = text, "an outcome cannot be recorded; trying again in 5 s");
-                pending.asked = false;
-                self.pending.push_back(pending);
-                self.paused = Some(Instant::now() + LONG_PAUSE);
-            }
-            _ => {
-                let why = match code {
-                    Code::Missing => "the job was removed while it ran".to_owned(),
-                    Code::OtherLock => "another worker holds its lock".to_owned(),
-                    _ => format!("it is {place} already"),
-                };
-                if let Some(occupant) = self.slots.free(pending.slot) {
-                    self.shared.tell(&Event::Lost { job: occupant.job, why });
-                }
-            }
-        }
-    }
-
-    /// The lock ran out while the outcome was on its way and nobody has taken the job: locks it
-    /// again and records the outcome after all.
-    fn relock(&mut self, pending: Pending) {
-        let held = self.slots.with(pending.slot, |occupant| occupant.held());
-        let Some(held) = held else { return };
-        let queue = self.settings.queue.clone();
-        self.calls.push(Box::pin(async move {
-            let result = match queue.relock(&held).await {
-                // asks again with the lock in hand
-                Ok(true) => queue.finish_jobs(std::iter::once(&pending.finish), None).await,
-                Ok(false) => {
-                    let lost = Recorded::Refused { code: Code::OtherLock, place: String::new() };
-                    Ok((vec![lost], Taken::default()))
-                }
-                Err(error) => Err(error),
-            };
-            Call::Work { outcomes: vec![pending], take: None, result }
-        }));
-    }
-
-    /// Frees the slot of a recorded outcome and says so.
-    fn finished(&mut self, pending: Pending) {
-        let Some(occupant) = self.slots.free(pending.slot) else { return };
-        if matches!(pending.verdict, Told::HandedBack)
-            && let Some(task) = &occupant.task
-        {
-            // only now: a handler that would not stop has given its job back
-            task.abort();
-        }
-        let (job, took) = (occupant.job, occupant.since.elapsed());
-        let totals = &self.shared.totals;
-        let event = match pending.verdict {
-            Told::Completed { discarded } => {
-                totals.completed();
-                if discarded { Event::Discarded { job, took } } else { Event::Completed { job, took } }
-            }
-            Told::Failed { reason, kind } => {
-                totals.failed();
-                match kind {
-                    verdict::FailKind::Failed => Event::Failed { job, reason },
-                    verdict::FailKind::Expired => Event::Expired { job },
-                    verdict::FailKind::Cancelled => Event::Cancelled { job, reason },
-                }
-            }
-            Told::Retrying { reason, wait } => Event::Retrying { job, reason, wait },
-            Told::Deferred { reason, wait } => Event::Deferred { job, reason, wait },
-            Told::HandedBack => {
-                totals.handed_back();
-                Event::HandedBack { job }
-            }
-        };
-        self.shared.tell(&event);
-    }
-
     fn next_timer(&self) -> Option<Instant> {
         let waits = self.phase == Phase::Running && self.free_slots() > 0;
         let timers = [
@@ -661,31 +482,6 @@ impl Pool {
                     Call::Search { token, result }
                 }));
             }
-        }
-    }
-
-    /// Starts what a search has found. The search goes on until the locks of the take would have
-    /// run out, for it may still be on its way to Redis.
-    fn searched(&mut self, token: &Token, result: Result<Vec<Job>, Error>) {
-        let now = Instant::now();
-        let (found, looked) = match result {
-            Ok(found) => (found, true),
-            Err(error) => {
-                tracing::debug!(%error, "cannot look for the jobs of an unanswered take");
-                (Vec::new(), false)
-            }
-        };
-        if let Some(lost) = self.unanswered.iter_mut().find(|lost| lost.token == *token) {
-            lost.looked |= looked;
-            lost.known.extend(found.iter().map(|job| job.id.clone()));
-            lost.next = Some(now + ADOPT);
-        }
-        // an end must not wait for what may never come
-        let stopping = self.phase >= Phase::Draining;
-        self.unanswered.retain(|lost| lost.until > now && !(stopping && lost.looked));
-        for job in found {
-            tracing::info!(queue = %job.queue, job = %job.id, "found a job whose take was never answered");
-            self.start(job, token.clone());
         }
     }
 

@@ -1,0 +1,184 @@
+//! From a handler's answer to a recorded outcome, and what to do when Redis will not have it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Call, LONG_PAUSE, Pool};
+use crate::engine::event::Event;
+use crate::engine::record::change;
+use crate::engine::slots::{Slot, Stage};
+use crate::handler::JobContext;
+use crate::job::{Failure, Job, Outcome, Verdict, verdict};
+use crate::store::{Code, Finish, Recorded, Taken, Token};
+
+/// A fixed outcome on its way to Redis.
+pub(super) struct Pending {
+    slot: Slot,
+    pub(super) finish: Finish,
+    verdict: Told,
+    /// A call with it ended without an answer: it may be recorded already.
+    pub(super) asked: bool,
+}
+
+/// What observers hear once the outcome is recorded.
+enum Told {
+    Completed { discarded: bool },
+    Failed { reason: String, kind: verdict::FailKind },
+    Retrying { reason: String, wait: Duration },
+    Deferred { reason: String, wait: Duration },
+    HandedBack,
+}
+
+impl Pool {
+    /// Fixes the outcome of the job in a slot and queues it for recording.
+    pub(super) fn ended(&mut self, slot: Slot, token: &Token, outcome: Outcome) {
+        let Some((stage, job, ctx)) = self
+            .slots
+            .with(slot, |occupant| {
+                (*occupant.token == **token).then(|| {
+                    let before = occupant.stage;
+                    if before == Stage::Running {
+                        occupant.stage = Stage::Recording;
+                    }
+                    (before, Arc::clone(&occupant.job), occupant.ctx.clone())
+                })
+            })
+            .flatten()
+        else {
+            return;
+        };
+        match stage {
+            // its outcome is fixed already: it was handed back before its handler ended
+            Stage::Recording => {}
+            Stage::Lost => {
+                self.slots.free(slot);
+                self.shared.tell(&Event::Lost { job, why: "its lock was gone while it ran".into() });
+            }
+            Stage::Running => {
+                let pending = self.pending_for(slot, &job, &ctx, token, outcome);
+                self.pending.push_back(pending);
+            }
+        }
+    }
+
+    fn pending_for(&self, slot: Slot, job: &Job, ctx: &JobContext, token: &Token, outcome: Outcome) -> Pending {
+        let policy = &self.settings.config.policy;
+        let now = self.settings.queue.store().now();
+        let verdict = crate::job::verdict::judge(job, outcome, policy, now, fastrand::f64());
+        let told = match &verdict {
+            Verdict::Complete { discarded, .. } => Told::Completed { discarded: *discarded },
+            Verdict::Fail { failure, kind } => Told::Failed { reason: failure.message.clone(), kind: *kind },
+            Verdict::Retry { failure, wait } => Told::Retrying { reason: failure.message.clone(), wait: *wait },
+            Verdict::Delay { reason, wait } => Told::Deferred { reason: reason.clone(), wait: *wait },
+            Verdict::HandBack => Told::HandedBack,
+        };
+        let finish = Finish {
+            id: job.id.clone(),
+            token: token.clone(),
+            log: ctx.take_log(),
+            keep_logs: job.opts.keep_logs,
+            change: change(job, verdict, policy),
+        };
+        Pending { slot, finish, verdict: told, asked: false }
+    }
+
+    pub(super) fn recorded(&mut self, mut pending: Pending, recorded: Recorded) {
+        let Recorded::Refused { code, place } = recorded else {
+            self.finished(pending);
+            return;
+        };
+        // an earlier call with this outcome went through: it is no longer where we had it
+        if pending.asked && place != "active" {
+            self.finished(pending);
+            return;
+        }
+        match code {
+            Code::NoLock if place == "active" => self.relock(pending),
+            Code::PendingChildren | Code::FailedChildren => {
+                let final_one = code == Code::FailedChildren;
+                let failure = Failure::new(if final_one {
+                    "children of this job have failed"
+                } else {
+                    "the job has pending children"
+                });
+                let outcome = if final_one { Outcome::Fail(failure) } else { Outcome::Retry { failure, after: None } };
+                let known = self.slots.with(pending.slot, |occupant| (Arc::clone(&occupant.job), occupant.ctx.clone()));
+                if let Some((job, ctx)) = known {
+                    let token = pending.finish.token.clone();
+                    let again = self.pending_for(pending.slot, &job, &ctx, &token, outcome);
+                    self.pending.push_back(again);
+                }
+            }
+            Code::Broken(text) => {
+                tracing::error!(queue = %self.settings.queue.name(), job = %pending.finish.id, error = text, "an outcome cannot be recorded; trying again in 5 s");
+                pending.asked = false;
+                self.pending.push_back(pending);
+                self.paused = Some(Instant::now() + LONG_PAUSE);
+            }
+            _ => {
+                let why = match code {
+                    Code::Missing => "the job was removed while it ran".to_owned(),
+                    Code::OtherLock => "another worker holds its lock".to_owned(),
+                    _ => format!("it is {place} already"),
+                };
+                if let Some(occupant) = self.slots.free(pending.slot) {
+                    self.shared.tell(&Event::Lost { job: occupant.job, why });
+                }
+            }
+        }
+    }
+
+    /// The lock ran out while the outcome was on its way and nobody has taken the job: locks it
+    /// again and records the outcome after all.
+    fn relock(&mut self, pending: Pending) {
+        let held = self.slots.with(pending.slot, |occupant| occupant.held());
+        let Some(held) = held else { return };
+        let queue = self.settings.queue.clone();
+        self.calls.push(Box::pin(async move {
+            let result = match queue.relock(&held).await {
+                // asks again with the lock in hand
+                Ok(true) => queue.finish_jobs(std::iter::once(&pending.finish), None).await,
+                Ok(false) => {
+                    let lost = Recorded::Refused { code: Code::OtherLock, place: String::new() };
+                    Ok((vec![lost], Taken::default()))
+                }
+                Err(error) => Err(error),
+            };
+            Call::Work { outcomes: vec![pending], take: None, result }
+        }));
+    }
+
+    /// Frees the slot of a recorded outcome and says so.
+    fn finished(&mut self, pending: Pending) {
+        let Some(occupant) = self.slots.free(pending.slot) else { return };
+        if matches!(pending.verdict, Told::HandedBack)
+            && let Some(task) = &occupant.task
+        {
+            // only now: a handler that would not stop has given its job back
+            task.abort();
+        }
+        let (job, took) = (occupant.job, occupant.since.elapsed());
+        let totals = &self.shared.totals;
+        let event = match pending.verdict {
+            Told::Completed { discarded } => {
+                totals.completed();
+                if discarded { Event::Discarded { job, took } } else { Event::Completed { job, took } }
+            }
+            Told::Failed { reason, kind } => {
+                totals.failed();
+                match kind {
+                    verdict::FailKind::Failed => Event::Failed { job, reason },
+                    verdict::FailKind::Expired => Event::Expired { job },
+                    verdict::FailKind::Cancelled => Event::Cancelled { job, reason },
+                }
+            }
+            Told::Retrying { reason, wait } => Event::Retrying { job, reason, wait },
+            Told::Deferred { reason, wait } => Event::Deferred { job, reason, wait },
+            Told::HandedBack => {
+                totals.handed_back();
+                Event::HandedBack { job }
+            }
+        };
+        self.shared.tell(&event);
+    }
+}
