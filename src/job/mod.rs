@@ -7,6 +7,7 @@ pub mod backoff;
 pub mod name;
 pub mod options;
 pub mod outcome;
+pub mod schedule;
 pub mod state;
 pub mod verdict;
 
@@ -20,6 +21,7 @@ pub use backoff::{Backoff, BackoffKind};
 pub use name::{JobId, NameError, QueueName};
 pub use options::{JobOptions, Keep, OptionsError};
 pub use outcome::{Failure, Outcome};
+pub use schedule::{Schedule, ScheduleError};
 pub use state::State;
 pub use verdict::{Policy, Verdict};
 
