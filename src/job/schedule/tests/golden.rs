@@ -6,7 +6,7 @@ use super::super::{Schedule, ScheduleError};
 use super::at;
 use crate::job::UnixMillis;
 
-const CASES: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/data/cron-next.v6.json"));
+const CASES: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/cron/cron-next.v6.json"));
 
 /// Where we differ, each with the reason. A case that agrees must not stand here.
 const DIFFERENCES: [(&str, &str, &str); 4] = [
