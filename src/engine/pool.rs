@@ -96,6 +96,8 @@ pub(crate) struct Pool {
     calls: FuturesUnordered<CallFuture>,
     /// Slots promised to takes under way.
     reserved: usize,
+    /// Slots whose outcomes are in calls under way: free by the time a later call takes.
+    leaving: usize,
     pending: VecDeque<Pending>,
     unanswered: Vec<Unanswered>,
     phase: Phase,
@@ -133,6 +135,7 @@ impl Pool {
             inbox,
             calls: FuturesUnordered::new(),
             reserved: 0,
+            leaving: 0,
             pending: VecDeque::new(),
             unanswered: Vec::new(),
             phase,
@@ -223,9 +226,10 @@ impl Pool {
         self.calls.is_empty() && self.pending.is_empty() && self.slots.occupied() == 0 && self.unanswered.is_empty()
     }
 
-    /// Slots that a take may fill.
+    /// Slots that a take sent now may fill. None while more are in use than a reload has left.
     fn free_slots(&self) -> usize {
-        (self.settings.config.concurrency as usize).saturating_sub(self.slots.occupied() + self.reserved)
+        let in_use = self.slots.occupied().saturating_sub(self.leaving) + self.reserved;
+        (self.settings.config.concurrency as usize).saturating_sub(in_use)
     }
 
     /// Whether jobs may be taken now, by everything but the number of free slots. The jobs of an
@@ -252,9 +256,8 @@ impl Pool {
     fn send_call(&mut self) {
         let count = self.pending.len().min(BATCH);
         let outcomes: Vec<Pending> = self.pending.drain(..count).collect();
-        // the slots of the outcomes in this call are free by the time it takes
-        let free = self.free_slots() + outcomes.len();
-        let want = if self.may_take() { self.shared.reserve(free.min(BATCH)) } else { 0 };
+        self.leaving += outcomes.len();
+        let want = if self.may_take() { self.shared.reserve(self.free_slots().min(BATCH)) } else { 0 };
         let take =
             (want > 0).then(|| Take { token: self.shared.token(), want: u32::try_from(want).unwrap_or(u32::MAX) });
         self.reserved += want;
@@ -277,6 +280,7 @@ impl Pool {
         };
         let want = take.as_ref().map_or(0, |take| take.want as usize);
         self.reserved -= want;
+        self.leaving -= outcomes.len();
         match result {
             Ok((recorded, taken)) => {
                 self.failures = 0;

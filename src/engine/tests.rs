@@ -137,3 +137,55 @@ async fn f10_long_jobs_are_handed_back_at_the_head_without_an_attempt() {
     let record = serde_json::to_value(store.queue(&q).job(&ids[0]).await.unwrap().unwrap()).unwrap();
     assert_eq!(record["attemptsMade"], 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_to_fewer_slots_lets_the_surplus_go() {
+    let server = Server::start().await;
+    let store = Store::open(&server.config(), "test").await.unwrap();
+    let q = QueueName::new("q").unwrap();
+    let jobs: Vec<NewJob> = (0..60).map(|n| job(n, "{}")).collect();
+    store.queue(&q).add(&jobs).await.unwrap();
+    let mut settings = queue("q");
+    settings.concurrency = 8;
+    let many = config(&server, vec![settings.clone()]);
+    settings.concurrency = 2;
+    let few = config(&server, vec![settings]);
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (at_gate, now, peak) = (Arc::clone(&gate), Arc::clone(&running), Arc::clone(&most));
+    let engine = Engine::builder(many)
+        .handler("test", move |_, _| {
+            let (gate, now, peak) = (Arc::clone(&at_gate), Arc::clone(&now), Arc::clone(&peak));
+            async move {
+                peak.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                gate.acquire().await.unwrap().forget();
+                now.fetch_sub(1, Ordering::SeqCst);
+                Outcome::done()
+            }
+        })
+        .until(until_drained())
+        .build()
+        .unwrap();
+    let handle = engine.handle();
+    let ending = tokio::spawn(engine.run());
+    let occupied = async || {
+        let snapshot = handle.snapshot().await.unwrap();
+        (snapshot.queues[0].slots, snapshot.queues[0].running.len())
+    };
+    while occupied().await != (8, 8) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    handle.reconfigure(few);
+    while occupied().await.0 != 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // eight end; no more than two may follow them
+    gate.add_permits(8);
+    while occupied().await.1 != 2 || running.load(Ordering::SeqCst) != 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    most.store(0, Ordering::SeqCst);
+    gate.add_permits(60);
+    assert_eq!(ending.await.unwrap().unwrap().completed, 60);
+    assert!(most.load(Ordering::SeqCst) <= 2, "{most:?} ran at once");
+}

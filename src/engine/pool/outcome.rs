@@ -133,6 +133,7 @@ impl Pool {
     fn relock(&mut self, pending: Pending) {
         let held = self.slots.with(pending.slot, |occupant| occupant.held());
         let Some(held) = held else { return };
+        self.leaving += 1;
         let queue = self.settings.queue.clone();
         self.calls.push(Box::pin(async move {
             let result = match queue.relock(&held).await {
