@@ -4,6 +4,7 @@
 //! passed in; nothing in this room asks what time it is.
 
 pub mod backoff;
+mod flow;
 pub mod name;
 pub mod options;
 pub mod outcome;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use backoff::{Backoff, BackoffKind};
+pub use flow::{ChildFailure, Deduplication, Flow, ParentRef};
 pub use name::{JobId, NameError, QueueName};
 pub use options::{JobOptions, Keep, OptionsError};
 pub use outcome::{Failure, Outcome};

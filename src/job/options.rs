@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{Backoff, BackoffKind, UnixMillis, millis};
+use super::{Backoff, BackoffKind, ChildFailure, Deduplication, ParentRef, UnixMillis, millis};
 
 /// BullMQ's highest (least urgent) priority.
 pub const MAX_PRIORITY: u32 = 2_097_151;
@@ -43,6 +43,11 @@ pub struct JobOptions {
     pub keep_logs: Option<u32>,
     pub stack_trace_limit: Option<u32>,
     pub max_started_attempts: Option<u32>,
+    pub deduplication: Option<Deduplication>,
+    /// The parent that waits for this job.
+    pub parent: Option<ParentRef>,
+    /// What the job's failure does to its parent.
+    pub on_failure: Option<ChildFailure>,
     /// Members this build has no use for, kept as they are.
     pub extra: Map<String, Value>,
 }
@@ -100,6 +105,9 @@ impl JobOptions {
             keep_logs: reader.number(&["kl", "keepLogs"]).map(clamp_u32),
             stack_trace_limit: reader.number(&["stackTraceLimit"]).map(clamp_u32),
             max_started_attempts: reader.number(&["maxStartedAttempts"]).map(clamp_u32),
+            deduplication: reader.deduplication(),
+            parent: reader.parent(),
+            on_failure: reader.on_failure(),
             extra: Map::new(),
         };
         let warnings = reader.warnings;
@@ -159,6 +167,15 @@ impl JobOptions {
         if let Some(limit) = self.max_started_attempts {
             put("maxStartedAttempts", limit.into());
         }
+        if let Some(deduplication) = &self.deduplication {
+            put("de", deduplication.value());
+        }
+        if let Some(ParentRef { id, queue }) = &self.parent {
+            put("parent", serde_json::json!({ "id": id, "queue": queue }));
+        }
+        if let Some(failure) = self.on_failure {
+            put(failure.stored_name(), true.into());
+        }
         Value::Object(members).to_string()
     }
 }
@@ -217,6 +234,46 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    fn deduplication(&mut self) -> Option<Deduplication> {
+        let value = self.take(&["de", "deduplication"])?;
+        let read = Deduplication::read(&value);
+        if read.is_none() {
+            self.warn("deduplication", "an object with an id", &value);
+        }
+        read
+    }
+
+    fn parent(&mut self) -> Option<ParentRef> {
+        let value = self.take(&["parent"])?;
+        let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+        let parent = text("id").zip(text("queue")).map(|(id, queue)| ParentRef { id, queue });
+        if parent.is_none() {
+            self.warn("parent", "an object with id and queue", &value);
+        }
+        parent
+    }
+
+    /// Of several, the one BullMQ heeds first. The other spellings are those of the ports, §1.4.
+    fn on_failure(&mut self) -> Option<ChildFailure> {
+        let mut found = None;
+        for failure in ChildFailure::ALL {
+            let aliases: &[&str] = match failure {
+                ChildFailure::FailParent => &["fpof", "failParentOnFailure", "fail_parent_on_failure"],
+                ChildFailure::ContinueParent => &["cpof", "continueParentOnFailure", "continue_parent_on_failure"],
+                ChildFailure::IgnoreDependency => {
+                    &["idof", "ignoreDependencyOnFailure", "ignore_dependency_on_failure"]
+                }
+                ChildFailure::RemoveDependency => {
+                    &["rdof", "removeDependencyOnFailure", "remove_dependency_on_failure"]
+                }
+            };
+            if self.take(aliases).is_some_and(|value| value == true) {
+                found = found.or(Some(failure));
+            }
+        }
+        found
     }
 
     fn keep(&mut self, names: &[&str]) -> Option<Keep> {
@@ -297,7 +354,7 @@ fn read_backoff(value: &Value) -> Result<Option<Backoff>, OptionsError> {
 }
 
 /// A JSON number, or text that is one, as JavaScript would take it. Not-a-number is none.
-fn number(value: &Value) -> Option<f64> {
+pub(super) fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Number(n) => n.as_f64(),
         Value::String(text) => text.trim().parse().ok(),
@@ -327,7 +384,7 @@ fn clamp_u32(n: f64) -> u32 {
     n as u32
 }
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturating on purpose")]
-fn clamp_u64(n: f64) -> u64 {
+pub(super) fn clamp_u64(n: f64) -> u64 {
     (n as u64).min(1 << 53)
 }
 #[expect(clippy::cast_possible_truncation, reason = "saturating on purpose")]
@@ -387,7 +444,9 @@ mod tests {
     #[test]
     fn unknown_members_are_kept_and_nulls_dropped() {
         let o = parse(r#"{"attempts":1,"de":{"id":"x"},"mine":null}"#);
-        assert_eq!(o.encode(), r#"{"de":{"id":"x"},"attempts":1}"#);
+        assert_eq!(o.encode(), r#"{"attempts":1,"de":{"id":"x"}}"#);
+        let o = parse(r#"{"tm":"t","failParentOnFailure":true,"parent":{"id":"p","queue":"bull:q"}}"#);
+        assert_eq!(o.encode(), r#"{"tm":"t","attempts":0,"parent":{"id":"p","queue":"bull:q"},"fpof":true}"#);
         let named = parse(r#"{"attempts":2,"backoff":{"type":"mine"}}"#);
         assert_eq!(named.encode(), r#"{"attempts":2,"backoff":{"type":"mine"}}"#);
     }

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use super::reply::Code;
+use crate::job::JobId;
+
 /// A failed call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -24,6 +27,9 @@ pub enum Error {
     /// A script raised an error of its own.
     #[error("script {script} failed: {message}")]
     Script { script: &'static str, message: String },
+    /// The state of the job does not allow it; nothing was changed.
+    #[error("cannot {operation} job {id}: {code}")]
+    Rejected { operation: &'static str, id: JobId, code: Code },
     /// Any other error the server answered a command with.
     #[error("redis answered {command} with an error: {message}")]
     Command { command: &'static str, message: String },

@@ -40,7 +40,8 @@ pub(crate) use finish::{Change, Finish};
 pub(crate) use keys::Keys;
 pub use queue::{Counts, MAX_PAGE, Overview, Queue, StoredRateLimit};
 pub use record::JobRecord;
-pub(crate) use reply::{Code, Recorded};
+pub use reply::Code;
+pub(crate) use reply::Recorded;
 pub use server::{ServerInfo, ServerKind, ServerUsage};
 pub use subscription::{Message, Subscription};
 

@@ -49,23 +49,74 @@ pub(crate) fn ids(what: &'static str, value: Value) -> Result<Vec<JobId>, Error>
     Ok(texts(what, value)?.iter().map(|id| JobId::stored(id)).collect())
 }
 
-/// Why an outcome was not recorded. Protocol: §5.18.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Code {
+/// Why an operation was refused. Protocol: §5.18.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Code {
     /// −1: the job's hash is gone.
+    #[error("there is no such job")]
     Missing,
     /// −2: the lock ran out or was deleted.
+    #[error("its lock is gone")]
     NoLock,
-    /// −3: the job is not active.
-    NotActive,
+    /// −3: the job is not in the state the operation starts from.
+    #[error("it is not in the state this starts from")]
+    NotInState,
     /// −4: children are not finished.
+    #[error("it has pending children")]
     PendingChildren,
+    /// −5: the parent's hash is gone.
+    #[error("its parent does not exist")]
+    ParentMissing,
     /// −6: somebody else holds the lock.
+    #[error("another worker holds its lock")]
     OtherLock,
+    /// −7: the job is the child of another parent that is there.
+    #[error("it is the child of another parent")]
+    OtherParent,
+    /// −8: the job is the next one of a job scheduler.
+    #[error("it is the next iteration of a job scheduler; remove the scheduler instead")]
+    SchedulerIteration,
     /// −9: children failed.
+    #[error("children of it have failed")]
     FailedChildren,
-    /// A command failed on the way, on a key of the wrong type for one; the job is active as before.
+    /// −10: a cron iteration with this id is there already.
+    #[error("the iteration of a job scheduler with this id is there already")]
+    IterationExists,
+    /// −11: 32 slots of an `every` scheduler in a row are taken.
+    #[error("the next 32 iterations of the job scheduler are there already")]
+    NoFreeIteration,
+    /// A command failed on the way, on a key of the wrong type for one; the job is where it was.
+    #[error("a command failed: {0}")]
     Broken(String),
+}
+
+impl Code {
+    fn new(number: i64) -> Option<Self> {
+        Some(match number {
+            -1 => Self::Missing,
+            -2 => Self::NoLock,
+            -3 => Self::NotInState,
+            -4 => Self::PendingChildren,
+            -5 => Self::ParentMissing,
+            -6 => Self::OtherLock,
+            -7 => Self::OtherParent,
+            -8 => Self::SchedulerIteration,
+            -9 => Self::FailedChildren,
+            -10 => Self::IterationExists,
+            -11 => Self::NoFreeIteration,
+            _ => return None,
+        })
+    }
+}
+
+/// The number an operation on one job answers; a negative one that is a code becomes [`Error::Rejected`].
+#[expect(dead_code, reason = "the operations on single jobs are about to come")]
+pub(crate) fn accepted(operation: &'static str, id: &JobId, value: &Value) -> Result<i64, Error> {
+    let number = integer(operation, value)?;
+    match Code::new(number) {
+        Some(code) => Err(Error::Rejected { operation, id: id.clone(), code }),
+        None => Ok(number),
+    }
 }
 
 /// What became of one outcome.
@@ -88,20 +139,12 @@ pub(crate) fn recorded(value: &Value) -> Result<Recorded, Error> {
         other => return Err(unexpected(what, "0 or a code and a place", other)),
     };
     let mut words = text.splitn(3, ' ');
-    let code = match words.next() {
-        Some("-1") => Code::Missing,
-        Some("-2") => Code::NoLock,
-        Some("-3") => Code::NotActive,
-        Some("-4") => Code::PendingChildren,
-        Some("-6") => Code::OtherLock,
-        Some("-9") => Code::FailedChildren,
-        Some("-100") => Code::Broken(String::new()),
-        _ => return Err(unexpected(what, "a code it documents", value)),
-    };
+    let number = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
     let place = words.next().unwrap_or_default().to_owned();
-    let code = match code {
-        Code::Broken(_) => Code::Broken(words.next().unwrap_or_default().to_owned()),
-        code => code,
+    let code = match Code::new(number) {
+        None if number == -100 => Code::Broken(words.next().unwrap_or_default().to_owned()),
+        Some(code) => code,
+        None => return Err(unexpected(what, "a code it documents", value)),
     };
     Ok(Recorded::Refused { code, place })
 }
