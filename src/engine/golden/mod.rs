@@ -36,6 +36,8 @@ struct Differences {
 struct Difference {
     scenario: String,
     checkpoints: Vec<String>,
+    /// "v5" or "v6" when only the dump of that release differs.
+    release: Option<String>,
     /// A key, or a stream for the events since the checkpoint before.
     key: String,
     /// Of a hash, when only this field differs.
@@ -86,7 +88,8 @@ async fn leaves_what_bullmq_leaves() {
         let dump: Dump = serde_json::from_str(&read(&dump_file)).unwrap();
         let steps_file = home.join("steps").join(format!("{scenario}.steps"));
         let text = if steps_file.exists() { read(&steps_file) } else { String::new() };
-        let mut run = Run { store: &store, scenario, dump: &dump, differences: &differences, failures: String::new() };
+        let mut run =
+            Run { store: &store, scenario, release, dump: &dump, differences: &differences, failures: String::new() };
         let done = run.perform(&steps::parse(&text, release)).await;
         let passed = if run.failures.is_empty() { "ok" } else { "FAILED" };
         writeln!(report, "{passed:6} {name}: {done} of {} checkpoints", dump.checkpoints.len()).unwrap();
@@ -113,6 +116,7 @@ fn show(report: &str) {
 struct Run<'a> {
     store: &'a Store,
     scenario: &'a str,
+    release: &'a str,
     dump: &'a Dump,
     differences: &'a Differences,
     failures: String,
@@ -180,7 +184,7 @@ impl Run<'_> {
         for (stream, events) in &golden.events {
             expected.events.insert(stream.clone(), events.as_array().unwrap().clone());
         }
-        for difference in self.differences.of(self.scenario, &golden.label) {
+        for difference in self.differences.of(self.scenario, self.release, &golden.label) {
             if difference.apply(&mut expected) == Applied::Nothing {
                 let key = &difference.key;
                 writeln!(self.failures, "{:?}: {key} does not differ in the way that is listed", golden.label).unwrap();
@@ -293,9 +297,11 @@ impl Difference {
 }
 
 impl Differences {
-    fn of<'a>(&'a self, scenario: &'a str, label: &'a str) -> impl Iterator<Item = &'a Difference> {
+    fn of<'a>(&'a self, scenario: &'a str, release: &'a str, label: &'a str) -> impl Iterator<Item = &'a Difference> {
         let here = move |difference: &&Difference| {
-            difference.scenario == scenario && difference.checkpoints.iter().any(|at| at == label)
+            difference.scenario == scenario
+                && difference.release.as_deref().is_none_or(|only| only == release)
+                && difference.checkpoints.iter().any(|at| at == label)
         };
         self.differs.iter().filter(here)
     }
@@ -312,6 +318,13 @@ impl Differences {
         let differs = self.differs.iter().map(|difference| (vec![&difference.scenario], Some(&difference.checkpoints)));
         let skipped =
             self.skipped.iter().map(|skipped| (skipped.scenarios.iter().collect(), skipped.checkpoints.as_ref()));
+        for difference in &self.differs {
+            if let Some(release) = &difference.release
+                && !matches!(release.as_str(), "v5" | "v6")
+            {
+                writeln!(failures, "differences.toml: {} has release {release:?}", difference.scenario).unwrap();
+            }
+        }
         for (scenarios, labels) in differs.chain(skipped) {
             for scenario in scenarios {
                 let known = |label: &String| places.contains(&(scenario.clone(), label.clone()));
@@ -328,9 +341,10 @@ impl Differences {
 
     fn describe(&self, report: &mut String) {
         for difference in &self.differs {
-            let Difference { scenario, checkpoints, key, field, why, .. } = difference;
+            let Difference { scenario, checkpoints, release, key, field, why, .. } = difference;
             let field = field.as_deref().unwrap_or_default();
-            writeln!(report, "differs {scenario} {checkpoints:?} {key} {field}: {why}").unwrap();
+            let from = release.as_deref().map_or_else(String::new, |release| format!(" from {release}"));
+            writeln!(report, "differs{from} {scenario} {checkpoints:?} {key} {field}: {why}").unwrap();
         }
         for skipped in &self.skipped {
             let at = skipped.checkpoints.as_deref().unwrap_or_default();
