@@ -8,11 +8,12 @@ mod enqueue;
 mod error;
 mod exit;
 mod healthcheck;
-mod jobs;
+mod job;
 mod print;
-mod queues;
+mod queue;
 mod run;
 mod session;
+mod time;
 mod value;
 mod watch;
 
@@ -75,10 +76,10 @@ enum Verb {
     Check(check::Check),
     /// Look at queues
     #[command(subcommand)]
-    Queue(queues::Verb),
+    Queue(queue::Verb),
     /// Add jobs and look at them
     #[command(subcommand)]
-    Job(jobs::Verb),
+    Job(job::Verb),
     /// Follow status changes live
     Watch(watch::Watch),
     /// Measure this machine: no-op jobs through the whole path

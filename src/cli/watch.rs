@@ -3,9 +3,9 @@
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::jobs::moment;
 use super::print::{Colour, Out};
 use super::session::Session;
+use super::time::moment;
 use super::{Error, Exit, print, value};
 use crate::config::Status;
 use crate::daemon::{self, Command, Signals, escape};

@@ -1,0 +1,80 @@
+//! `oxherd job show`: everything about one job.
+
+use serde_json::Value;
+
+use super::super::print::{Colour, Out};
+use super::super::queue::known;
+use super::super::session::Session;
+use super::super::time::moment;
+use super::super::{Error, Exit};
+use crate::daemon::escape;
+use crate::job::{JobId, QueueName};
+use crate::store::JobRecord;
+
+pub fn show(queue: &QueueName, id: &JobId, session: &mut Session) -> Result<Exit, Error> {
+    let (name, wanted) = (queue.clone(), id.clone());
+    let job = session.with_store(|store, _| async move {
+        let job = store.queue(&name).job(&wanted).await?;
+        if job.is_none() {
+            known(&store, &name).await?;
+        }
+        Ok::<_, Error>(job)
+    })??;
+    let Some(job) = job else {
+        return Err(Error::No(format!("no job {:?} in queue {queue}; it may be finished and removed", id.as_str())));
+    };
+    if session.out.is_json() {
+        session.out.json(&job)?;
+    } else {
+        print(&mut session.out, &job)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The job for people: short fields as pairs, long ones as blocks, what is not there left out.
+fn print(out: &mut Out, job: &JobRecord) -> Result<(), Error> {
+    const BLOCKS: [&str; 5] = ["data", "opts", "returnvalue", "stacktrace", "logs"];
+    let Value::Object(members) = serde_json::to_value(job).map_err(std::io::Error::from)? else {
+        return Ok(());
+    };
+    let mut pairs = Vec::new();
+    let mut blocks = Vec::new();
+    for (name, value) in &members {
+        let is_empty = match value {
+            Value::Null => true,
+            Value::Array(items) => items.is_empty(),
+            Value::Object(items) => items.is_empty(),
+            _ => false,
+        };
+        if is_empty {
+            continue;
+        }
+        if BLOCKS.contains(&name.as_str()) {
+            blocks.push((name, value));
+            continue;
+        }
+        let text = match (name.as_str(), value) {
+            ("timestamp" | "processedOn" | "finishedOn", Value::Number(ms)) => {
+                ms.as_u64().map_or_else(|| ms.to_string(), moment)
+            }
+            (_, Value::String(text)) => text.clone(),
+            (_, other) => other.to_string(),
+        };
+        pairs.push((name.as_str(), text));
+    }
+    out.pairs(&pairs)?;
+    for (name, value) in blocks {
+        out.line("")?;
+        out.line(out.paint(Colour::Bold, name))?;
+        match value {
+            Value::Array(lines) if name != "data" && name != "returnvalue" => {
+                for line in lines {
+                    let text = line.as_str().map_or_else(|| line.to_string(), str::to_owned);
+                    out.line(escape::block(&text))?;
+                }
+            }
+            other => out.line(escape::json(format!("{other:#}")))?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,17 @@
+//! How times are shown to people.
+
+/// `3m 12s`: whole seconds, or milliseconds below one.
+pub fn age(ms: i64) -> String {
+    let ms = u64::try_from(ms).unwrap_or(0);
+    let rounded = if ms < 1000 { ms } else { ms / 1000 * 1000 };
+    humantime::format_duration(std::time::Duration::from_millis(rounded)).to_string()
+}
+
+/// A moment in Unix ms, as RFC 3339 in UTC.
+pub fn moment(ms: u64) -> String {
+    match std::time::UNIX_EPOCH.checked_add(std::time::Duration::from_millis(ms)) {
+        // the formatter knows no year beyond 9999
+        Some(at) if ms < 253_402_300_800_000 => humantime::format_rfc3339_millis(at).to_string(),
+        _ => format!("{ms} ms"),
+    }
+}
