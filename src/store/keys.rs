@@ -54,6 +54,11 @@ impl Keys {
         self.key(id.as_str())
     }
 
+    /// The rows of a job's log.
+    pub(crate) fn logs(&self, id: &JobId) -> String {
+        format!("{}{id}:logs", self.base)
+    }
+
     /// What BullMQ's `getWorkers` looks for: `P:<base64(Q)>`, and `:w:<name>` when the worker has a name.
     pub(crate) fn client_name(&self, worker: Option<&str>) -> String {
         let plain = format!("{}:{}", &self.base[..self.prefix], base64(self.queue().as_bytes()));

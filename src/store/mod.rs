@@ -12,6 +12,7 @@ mod embedded;
 mod error;
 mod finish;
 mod keys;
+mod moves;
 mod queue;
 mod record;
 mod reply;
@@ -20,6 +21,7 @@ mod server;
 mod subscription;
 #[cfg(test)]
 pub(crate) mod testing;
+mod update;
 mod upkeep;
 mod work;
 
@@ -38,6 +40,7 @@ pub use embedded::Embedding;
 pub use error::Error;
 pub(crate) use finish::{Change, Finish};
 pub(crate) use keys::Keys;
+pub use moves::Reset;
 pub use queue::{Counts, MAX_PAGE, Overview, Queue, StoredRateLimit};
 pub use record::JobRecord;
 pub use reply::Code;
@@ -45,6 +48,7 @@ pub(crate) use reply::Recorded;
 pub use server::{ServerInfo, ServerKind, ServerUsage};
 pub use subscription::{Message, Subscription};
 
+pub use update::Update;
 pub(crate) use work::{Held, Token, WorkQueue};
 
 use clock::ServerClock;

@@ -6,7 +6,9 @@ use super::connection::Value;
 use super::error::Error;
 use super::record::JobRecord;
 use super::script::{JOB, JOBS, OVERVIEW};
+use super::work::status_arguments;
 use super::{Keys, Store, reply};
+use crate::config;
 use crate::job::{JobId, QueueName, State, UnixMillis};
 
 /// Most jobs read at once; asking for more gives this many.
@@ -20,6 +22,8 @@ pub struct Queue {
     pub(super) store: Store,
     pub(super) name: QueueName,
     pub(super) keys: Keys,
+    /// Arguments of scripts that change a job's state; empty for silence.
+    pub(super) status: [Value; 2],
 }
 
 /// Jobs by state. Those in the list that old BullMQ releases use while paused count as waiting.
@@ -87,11 +91,18 @@ pub struct StoredRateLimit {
 impl Store {
     /// A handle; nothing is read or written yet.
     pub fn queue(&self, name: &QueueName) -> Queue {
-        Queue { store: self.clone(), name: name.clone(), keys: self.keys(name) }
+        Queue { store: self.clone(), name: name.clone(), keys: self.keys(name), status: ["".into(), "".into()] }
     }
 }
 
 impl Queue {
+    /// The same queue, but where a job's state is changed through this handle a status message goes out.
+    #[must_use]
+    pub fn announcing(mut self, status: &config::Status) -> Self {
+        self.status = status_arguments(status, &self.name, 1, false);
+        self
+    }
+
     pub fn name(&self) -> &QueueName {
         &self.name
     }

@@ -110,7 +110,6 @@ impl Code {
 }
 
 /// The number an operation on one job answers; a negative one that is a code becomes [`Error::Rejected`].
-#[expect(dead_code, reason = "the operations on single jobs are about to come")]
 pub(crate) fn accepted(operation: &'static str, id: &JobId, value: &Value) -> Result<i64, Error> {
     let number = integer(operation, value)?;
     match Code::new(number) {

@@ -1,0 +1,8 @@
+-- Removes from a job's hash what its end has written there.
+local function forget_end(key, state)
+  if state == 'failed' then
+    redis.call('HDEL', key, 'finishedOn', 'processedOn', 'failedReason')
+  elseif state == 'completed' then
+    redis.call('HDEL', key, 'finishedOn', 'processedOn', 'returnvalue')
+  end
+end
