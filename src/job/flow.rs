@@ -1,9 +1,13 @@
 //! Jobs that belong together: a parent, the children it waits for, and what the parent does when one fails.
 
+mod read;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{NewJob, QueueName};
+
+pub use read::FlowError;
 
 /// What a child that fails for good does to its parent. Without any, the parent waits until the child is retried or
 /// removed. Protocol: §5.12.2; stored as one of `fpof`, `cpof`, `idof` and `rdof`.

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use backoff::{Backoff, BackoffKind};
-pub use flow::{ChildFailure, Deduplication, Flow, ParentRef};
+pub use flow::{ChildFailure, Deduplication, Flow, FlowError, ParentRef};
 pub use name::{JobId, NameError, QueueName};
 pub use options::{JobOptions, Keep, OptionsError};
 pub use outcome::{Failure, Outcome};
