@@ -13,5 +13,5 @@ pub mod store;
 pub use config::Config;
 pub use engine::{Engine, Event};
 pub use handler::{Handler, JobContext};
-pub use job::{Job, JobId, NewJob, Outcome, QueueName};
-pub use store::{Queue, Store};
+pub use job::{ChildFailure, Deduplication, Flow, Job, JobId, JobOptions, NewJob, Outcome, ParentRef, QueueName};
+pub use store::{AddedFlow, Queue, Store};

@@ -2,10 +2,12 @@
 
 mod read;
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{NewJob, QueueName};
+use super::{JobOptions, NewJob, QueueName};
 
 pub use read::FlowError;
 
@@ -103,7 +105,8 @@ impl Deduplication {
         })
     }
 
-    pub(super) fn value(&self) -> Value {
+    /// As it is stored.
+    pub(crate) fn value(&self) -> Value {
         let mut members = Map::new();
         members.insert("id".into(), self.id.as_str().into());
         if let Some(ttl) = self.ttl {
@@ -135,5 +138,15 @@ impl Flow {
     #[must_use]
     pub fn size(&self) -> usize {
         1 + self.children.iter().map(Self::size).sum::<usize>()
+    }
+
+    /// Gives every job the options of its queue that it does not have itself.
+    pub fn fill(&mut self, defaults: &BTreeMap<QueueName, JobOptions>) {
+        if let Some(defaults) = defaults.get(&self.queue) {
+            self.job.opts = std::mem::take(&mut self.job.opts).or(defaults);
+        }
+        for child in &mut self.children {
+            child.fill(defaults);
+        }
     }
 }

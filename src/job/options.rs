@@ -115,6 +115,31 @@ impl JobOptions {
         Ok((Self { extra: members, ..options }, warnings))
     }
 
+    /// These, and of `defaults` what is not set here. An id and a moment of its own are never a default.
+    #[must_use]
+    pub fn or(self, defaults: &Self) -> Self {
+        let mut extra = defaults.extra.clone();
+        extra.extend(self.extra);
+        Self {
+            attempts: self.attempts.or(defaults.attempts),
+            backoff: self.backoff.or_else(|| defaults.backoff.clone()),
+            delay: self.delay.or(defaults.delay),
+            priority: if self.priority == 0 { defaults.priority } else { self.priority },
+            lifo: self.lifo || defaults.lifo,
+            job_id: self.job_id,
+            timestamp: self.timestamp,
+            remove_on_complete: self.remove_on_complete.or(defaults.remove_on_complete),
+            remove_on_fail: self.remove_on_fail.or(defaults.remove_on_fail),
+            keep_logs: self.keep_logs.or(defaults.keep_logs),
+            stack_trace_limit: self.stack_trace_limit.or(defaults.stack_trace_limit),
+            max_started_attempts: self.max_started_attempts.or(defaults.max_started_attempts),
+            deduplication: self.deduplication.or_else(|| defaults.deduplication.clone()),
+            parent: self.parent.or_else(|| defaults.parent.clone()),
+            on_failure: self.on_failure.or(defaults.on_failure),
+            extra,
+        }
+    }
+
     /// The JSON text BullMQ would store. `attempts` is always there, as in Node.
     #[must_use]
     pub fn encode(&self) -> String {

@@ -24,7 +24,7 @@ impl Keys {
     }
 
     /// `P:Q`
-    fn queue_key(&self) -> &str {
+    pub(crate) fn queue_key(&self) -> &str {
         &self.base[..self.base.len() - 1]
     }
 

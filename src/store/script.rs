@@ -112,6 +112,7 @@ macro_rules! fragments {
 }
 
 scripts! {
+    ADD_FLOWS = "add_flows",
     ADD_JOBS = "add_jobs",
     ADOPT_JOBS = "adopt_jobs",
     CHANGE_DELAY = "change_delay",
@@ -136,11 +137,13 @@ scripts! {
 const FRAGMENTS: &[(&str, &str)] = fragments![
     "add_delayed",
     "add_prioritized",
+    "attach_child",
     "child_back",
     "child_completed",
     "child_failed",
     "claim_jobs",
     "count_metric",
+    "deduplicate",
     "delete_jobs",
     "drop_dependency",
     "emit",
@@ -159,6 +162,7 @@ const FRAGMENTS: &[(&str, &str)] = fragments![
     "read_job",
     "read_keep",
     "recover_job",
+    "release_if_free",
     "release_parent",
     "split_key",
     "state_of",

@@ -4,6 +4,7 @@
 //! `tests/golden/differences.toml` where we differ, or do not go yet, and why. A new pair of dumps with a file of
 //! steps is picked up as it is; a dump that is neither performed nor listed fails the test.
 
+mod flows;
 mod keyspace;
 mod play;
 mod steps;

@@ -17,7 +17,7 @@ use crate::store::{Error, Finish, Held, Recorded, Store, Take, Taken, Token, Wor
 
 /// One scenario being performed.
 pub(super) struct Play<'a> {
-    store: &'a Store,
+    pub(super) store: &'a Store,
     /// What the client's queue object writes as its version.
     client: String,
     now: i64,
@@ -149,7 +149,12 @@ impl<'a> Play<'a> {
                 let args: Vec<String> = words[1..].iter().map(|word| keyspace::restored(&word.text)).collect();
                 raw(self.store, CALL, &args).await;
             }
-            other => panic!("line {}: unknown step {other}", step.line),
+            other => {
+                return match self.perform_flow(step).await {
+                    Some(answer) => answer,
+                    None => panic!("line {}: unknown step {other}", step.line),
+                };
+            }
         }
         Ok(String::new())
     }
@@ -194,6 +199,7 @@ impl<'a> Play<'a> {
         match self.store.queue(&self.queue.name).add(jobs).await {
             Ok(added) => Ok(joined(added.iter().map(JobId::as_str))),
             Err(Error::Setup(_)) => Ok("refused".into()),
+            Err(Error::Rejected { id, code, .. }) => Ok(format!("refused {code:?} {id}")),
             Err(error) => Err(error),
         }
     }

@@ -116,7 +116,7 @@ end
 -- come after those of the parent.
 local function finish(target, id, key, job, field, value, keep_text, attempts_made)
   if job[4] then
-    finish_deduplication(q, id, job[4], now)
+    finish_deduplication(q, id, job[4], now, status)
   end
   if job[2] then
     if target == 'completed' then

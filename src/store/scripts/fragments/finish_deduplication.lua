@@ -2,9 +2,10 @@
 --@include add_delayed
 --@include mark_delayed
 --@include make_ready
+--@include publish_status
 -- The owner of a deduplication key has ended: the key goes, unless it lives on by its own time;
--- a job that was kept for this moment is added now.
-local function finish_deduplication(q, id, did, now)
+-- a job that was kept for this moment is added now. `status` as of open_status.
+local function finish_deduplication(q, id, did, now, status)
   local key = q.base .. 'de:' .. did
   local ttl = redis.call('PTTL', key)
   if ttl == 0 or (ttl == -1 and redis.call('GET', key) == id) then
@@ -15,13 +16,19 @@ local function finish_deduplication(q, id, did, now)
   if not next[4] then
     return
   end
+  redis.call('DEL', kept)
   redis.call('INCR', q.base .. 'id')
   local new = next[4]
+  if redis.call('EXISTS', q.base .. new) == 1 then
+    -- somebody has added a job with its id since
+    emit(q, 'duplicated', 'jobId', new)
+    return
+  end
   local read, opts = pcall(cjson.decode, next[3] or '{}')
   opts = read and type(opts) == 'table' and opts or {}
   local window = type(opts.de) == 'table' and opts.de or {}
   if not window.keepLastIfActive and tonumber(window.ttl) and tonumber(window.ttl) > 0 then
-    redis.call('SET', key, new, 'PX', window.ttl)
+    redis.call('SET', key, new, 'PX', string.format('%.0f', window.ttl))
   else
     redis.call('SET', key, new)
   end
@@ -46,5 +53,7 @@ local function finish_deduplication(q, id, did, now)
   if next[7] then
     redis.call('SADD', next[7], q.base .. new)
   end
-  redis.call('DEL', kept)
+  if status then
+    publish_status(status, q, new, delay > 0 and 'delayed' or 'waiting', now, 1, false)
+  end
 end
