@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::job::{JobId, QueueName};
+use crate::job::{JobId, QueueName, State};
 
 /// The keys of one queue. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -59,6 +59,25 @@ impl Keys {
         format!("{}{id}:logs", self.base)
     }
 
+    /// The collection of a state: a list of waiting and active jobs, else a sorted set.
+    pub(crate) fn state(&self, state: State) -> String {
+        self.key(if state == State::Waiting { "wait" } else { state.as_str() })
+    }
+
+    /// What a parent keeps of its children: `dependencies`, `processed`, `failed` or `unsuccessful`.
+    pub(crate) fn children(&self, id: &JobId, kind: &str) -> String {
+        format!("{}{id}:{kind}", self.base)
+    }
+
+    pub(crate) fn limiter(&self) -> String {
+        self.key("limiter")
+    }
+
+    /// What workers with metrics have counted.
+    pub(crate) fn metrics(&self, state: State) -> String {
+        format!("{}metrics:{state}", self.base)
+    }
+
     /// What BullMQ's `getWorkers` looks for: `P:<base64(Q)>`, and `:w:<name>` when the worker has a name.
     pub(crate) fn client_name(&self, worker: Option<&str>) -> String {
         let plain = format!("{}:{}", &self.base[..self.prefix], base64(self.queue().as_bytes()));
@@ -91,6 +110,13 @@ fn escaped(text: &str) -> String {
 pub(crate) fn queue_of_meta(prefix: &str, key: &str) -> Option<QueueName> {
     let name = key.strip_prefix(prefix)?.strip_prefix(':')?.strip_suffix(":meta")?;
     QueueName::new(name).ok()
+}
+
+/// The queue and id in a job's key, as parents hold it; `None` when it is not under the prefix. Cut at the last colon, as
+/// scripts do.
+pub(crate) fn split_job(prefix: &str, key: &str) -> Option<(QueueName, JobId)> {
+    let (queue, id) = key.strip_prefix(prefix)?.strip_prefix(':')?.rsplit_once(':')?;
+    Some((QueueName::new(queue).ok()?, JobId::stored(id)))
 }
 
 /// Standard base64 with padding.
@@ -131,6 +157,15 @@ mod tests {
         let texts = ["", "f", "fo", "foo", "foob", "fooba", "foobar", "\u{fc}\u{1f426}"];
         let encoded = ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy", "w7zwn5Cm"];
         assert_eq!(texts.map(|text| base64(text.as_bytes())), encoded);
+    }
+
+    #[test]
+    fn a_jobs_key_is_cut_at_its_last_colon() {
+        let (queue, id) = split_job("bull", "bull:email:7").unwrap();
+        assert_eq!((queue.as_str(), id.as_str()), ("email", "7"));
+        for other in ["other:email:7", "bull:email", "bull:email:a:b"] {
+            assert_eq!(split_job("bull", other), None, "{other}");
+        }
     }
 
     #[test]

@@ -161,8 +161,9 @@ impl Queue {
         })
     }
 
-    /// Protocol: §6.3. `None` when listing clients is forbidden.
-    async fn workers(&self) -> Result<Option<Vec<String>>, Error> {
+    /// Names of the workers connected, empty for one without a name; `None` when listing clients is forbidden.
+    /// Protocol: §6.3.
+    pub async fn workers(&self) -> Result<Option<Vec<String>>, Error> {
         let args = ["LIST", "TYPE", "normal"].map(Value::from).to_vec();
         let list = match self.store.command().call("CLIENT", args).await {
             Ok(list) => reply::text("CLIENT LIST", list)?,
