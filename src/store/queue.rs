@@ -196,15 +196,25 @@ impl Queue {
     /// A page of the jobs in one state, without their logs, in BullMQ's order: what is served first comes first, of
     /// finished jobs the newest. At most [`MAX_PAGE`]; shorter than asked for at the end, or where ids have no job.
     pub async fn jobs(&self, state: State, offset: usize, limit: usize) -> Result<Vec<JobRecord>, Error> {
-        let (order, collections): (_, &[&str]) = match state {
-            State::Waiting => ("list", &["wait", "paused"]),
-            State::Active => ("list", &["active"]),
-            State::Delayed => ("asc", &["delayed"]),
-            State::Prioritized => ("asc", &["prioritized"]),
-            State::WaitingChildren => ("asc", &["waiting-children"]),
-            State::Completed => ("desc", &["completed"]),
-            State::Failed => ("desc", &["failed"]),
-            State::Unknown => return Ok(Vec::new()),
+        self.page(state, false, offset, limit).await
+    }
+
+    /// As [`Queue::jobs`] from the other end: what is served last comes first, of finished jobs the oldest.
+    pub async fn jobs_reversed(&self, state: State, offset: usize, limit: usize) -> Result<Vec<JobRecord>, Error> {
+        self.page(state, true, offset, limit).await
+    }
+
+    async fn page(&self, state: State, back: bool, offset: usize, limit: usize) -> Result<Vec<JobRecord>, Error> {
+        let (order, collections): (_, &[&str]) = match (state, back) {
+            (State::Waiting, false) => ("list", &["wait", "paused"]),
+            (State::Waiting, true) => ("list-back", &["paused", "wait"]),
+            (State::Active, false) => ("list", &["active"]),
+            (State::Active, true) => ("list-back", &["active"]),
+            (State::Unknown, _) => return Ok(Vec::new()),
+            (_, back) => {
+                let finished = matches!(state, State::Completed | State::Failed);
+                (if finished == back { "asc" } else { "desc" }, &[state.as_str()])
+            }
         };
         let mut args: Vec<Value> = vec![
             self.keys.base().into(),

@@ -5,8 +5,10 @@
 //! steps is picked up as it is; a dump that is neither performed nor listed fails the test.
 
 mod flows;
+mod jobs;
 mod keyspace;
 mod play;
+
 mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};

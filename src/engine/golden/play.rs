@@ -13,7 +13,7 @@ use crate::config;
 use crate::job::UnixMillis;
 use crate::job::verdict::judge;
 use crate::job::{Backoff, BackoffKind, Failure, Job, JobId, JobOptions, Keep, NewJob, Outcome, Policy, QueueName};
-use crate::store::{Error, Finish, Held, Recorded, Store, Take, Taken, Token, WorkQueue};
+use crate::store::{Error, Finish, Held, Queue, Recorded, Store, Take, Taken, Token, WorkQueue};
 
 /// One scenario being performed.
 pub(super) struct Play<'a> {
@@ -150,10 +150,13 @@ impl<'a> Play<'a> {
                 raw(self.store, CALL, &args).await;
             }
             other => {
-                return match self.perform_flow(step).await {
-                    Some(answer) => answer,
-                    None => panic!("line {}: unknown step {other}", step.line),
-                };
+                if let Some(answer) = self.perform_flow(step).await {
+                    return answer;
+                }
+                if let Some(answer) = self.perform_job(step).await {
+                    return answer;
+                }
+                panic!("line {}: unknown step {other}", step.line)
             }
         }
         Ok(String::new())
@@ -177,6 +180,10 @@ impl<'a> Play<'a> {
         }
     }
 
+    pub(super) fn queue(&self) -> Queue {
+        self.store.queue(&self.queue.name)
+    }
+
     fn work_queue(&self) -> WorkQueue {
         let silent = config::Status { enabled: false, ..config::Status::default() };
         WorkQueue::new(self.store, &self.queue, &silent, self.worker.as_deref(), false)
@@ -196,7 +203,7 @@ impl<'a> Play<'a> {
     }
 
     async fn add(&self, jobs: &[NewJob]) -> Result<String, Error> {
-        match self.store.queue(&self.queue.name).add(jobs).await {
+        match self.queue().add(jobs).await {
             Ok(added) => Ok(joined(added.iter().map(JobId::as_str))),
             Err(Error::Setup(_)) => Ok("refused".into()),
             Err(Error::Rejected { id, code, .. }) => Ok(format!("refused {code:?} {id}")),
@@ -262,6 +269,6 @@ fn ids(what: &str, ids: &[JobId]) -> String {
     if ids.is_empty() { "nothing".into() } else { format!("{what} {}", joined(ids.iter().map(JobId::as_str))) }
 }
 
-fn joined<'a>(words: impl Iterator<Item = &'a str>) -> String {
-    words.collect::<Vec<_>>().join(" ")
+pub(super) fn joined<T: Into<String>>(words: impl Iterator<Item = T>) -> String {
+    words.map(Into::into).collect::<Vec<_>>().join(" ")
 }

@@ -71,6 +71,11 @@ async fn pages_come_in_bullmqs_order_and_without_stubs() {
     assert_eq!(ids(&queue.jobs(State::Completed, 0, 1).await.unwrap()), ["5"]);
     assert_eq!(ids(&queue.jobs(State::Delayed, 0, 10).await.unwrap()), ["6", "7"]);
     assert!(queue.jobs(State::Delayed, 0, 0).await.unwrap().is_empty());
+    let back = async |state, offset, limit| queue.jobs_reversed(state, offset, limit).await.unwrap();
+    assert_eq!(ids(&back(State::Waiting, 0, 10).await), ["9", "8", "3", "2", "1"]);
+    assert_eq!(ids(&back(State::Waiting, 1, 2).await), ["8", "3"]);
+    assert_eq!(ids(&back(State::Completed, 0, 1).await), ["4"]);
+    assert_eq!(ids(&back(State::Delayed, 0, 1).await), ["7"]);
 }
 
 #[tokio::test]

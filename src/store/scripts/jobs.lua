@@ -3,7 +3,7 @@
   ARGV[1]  text     "P:Q:"
   ARGV[2]  int      entries to skip
   ARGV[3]  int      entries wanted
-  ARGV[4]  text     "list" (served end first), "asc" or "desc" (sorted sets)
+  ARGV[4]  text     "list" (served end first), "list-back" (the other end first), "asc" or "desc" (sorted sets)
   ARGV[n…] text     names of the collections
   Reply: id, fields and values of the hash, for each; ids without a hash are left out
   Protocol: §5.17, bullmq 5.81.5 and 6.7.0
@@ -24,6 +24,9 @@ for at = 5, #ARGV do
     for i = #page, 1, -1 do
       ids[#ids + 1] = page[i]
     end
+  elseif order == "list-back" then
+    length = redis.call("LLEN", key)
+    ids = redis.call("LRANGE", key, skip, skip + wanted - 1)
   else
     length = redis.call("ZCARD", key)
     ids = redis.call(order == "asc" and "ZRANGE" or "ZREVRANGE", key, skip, skip + wanted - 1)
