@@ -8,7 +8,6 @@ mod flows;
 mod jobs;
 mod keyspace;
 mod play;
-
 mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -93,7 +92,7 @@ async fn leaves_what_bullmq_leaves() {
         let text = if steps_file.exists() { read(&steps_file) } else { String::new() };
         let mut run =
             Run { store: &store, scenario, release, dump: &dump, differences: &differences, failures: String::new() };
-        let done = run.perform(&steps::parse(&text, release)).await;
+        let done = Box::pin(run.perform(&steps::parse(&text, release))).await;
         let passed = if run.failures.is_empty() { "ok" } else { "FAILED" };
         writeln!(report, "{passed:6} {name}: {done} of {} checkpoints", dump.checkpoints.len()).unwrap();
         compared += done;

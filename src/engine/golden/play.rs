@@ -150,10 +150,10 @@ impl<'a> Play<'a> {
                 raw(self.store, CALL, &args).await;
             }
             other => {
-                if let Some(answer) = Box::pin(self.perform_flow(step)).await {
+                if let Some(answer) = self.perform_flow(step).await {
                     return answer;
                 }
-                if let Some(answer) = Box::pin(self.perform_job(step)).await {
+                if let Some(answer) = self.perform_job(step).await {
                     return answer;
                 }
                 panic!("line {}: unknown step {other}", step.line)
