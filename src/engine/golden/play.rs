@@ -156,6 +156,9 @@ impl<'a> Play<'a> {
                 if let Some(answer) = self.perform_job(step).await {
                     return answer;
                 }
+                if let Some(answer) = Box::pin(self.perform_on_queue(step)).await {
+                    return answer;
+                }
                 panic!("line {}: unknown step {other}", step.line)
             }
         }
