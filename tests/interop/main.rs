@@ -6,4 +6,6 @@
 mod support;
 
 mod everything;
+mod oxherd;
+mod sequences;
 mod sharing;
