@@ -6,6 +6,7 @@
 mod support;
 
 mod everything;
+mod flows;
 mod oxherd;
 mod sequences;
 mod sharing;
