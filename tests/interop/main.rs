@@ -6,6 +6,7 @@
 mod support;
 
 mod everything;
+mod fleet;
 mod flows;
 mod oxherd;
 mod sequences;
