@@ -8,6 +8,7 @@ mod support;
 mod everything;
 mod fleet;
 mod flows;
+mod limits;
 mod oxherd;
 mod sequences;
 mod sharing;
