@@ -10,5 +10,6 @@ mod fleet;
 mod flows;
 mod limits;
 mod oxherd;
+mod pause;
 mod sequences;
 mod sharing;
