@@ -6,10 +6,4 @@
 mod support;
 
 mod everything;
-mod fleet;
-mod flows;
-mod limits;
-mod oxherd;
-mod pause;
-mod sequences;
 mod sharing;
