@@ -83,7 +83,7 @@ fn store_exit(error: &store::Error) -> Exit {
     match error {
         store::Error::Denied { .. } => Exit::NoPermission,
         store::Error::Setup(_) => Exit::Refused,
-        store::Error::Rejected { .. } => Exit::No,
+        store::Error::Rejected { .. } | store::Error::JobsActive { .. } => Exit::No,
         error if error.is_temporary() => Exit::Unreachable,
         store::Error::Embedded { .. } | store::Error::Incompatible { .. } => Exit::Unreachable,
         _ => Exit::Internal,

@@ -32,7 +32,6 @@ mod record;
 mod renewer;
 mod rescuer;
 mod run;
-mod series;
 mod service;
 mod shared;
 mod slots;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::reply::Code;
-use crate::job::JobId;
+use crate::job::{JobId, QueueName};
 
 /// A failed call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +30,12 @@ pub enum Error {
     /// The state of the job does not allow it; nothing was changed.
     #[error("cannot {operation} job {id}: {code}")]
     Rejected { operation: &'static str, id: JobId, code: Code },
+    /// Not without `force`: jobs are active.
+    #[error(
+        "queue {queue} has {active} active jobs; it is paused now, so that no more begin: try again when these have \
+         ended, force it, or resume the queue"
+    )]
+    JobsActive { queue: QueueName, active: u64 },
     /// Any other error the server answered a command with.
     #[error("redis answered {command} with an error: {message}")]
     Command { command: &'static str, message: String },

@@ -78,6 +78,19 @@ impl Keys {
         format!("{}metrics:{state}", self.base)
     }
 
+    pub(crate) fn events(&self) -> String {
+        self.key("events")
+    }
+
+    pub(crate) fn deduplication(&self, id: &str) -> String {
+        format!("{}de:{id}", self.base)
+    }
+
+    /// The `MATCH` patterns that find every key of deduplication.
+    pub(crate) fn deduplication_patterns(&self) -> [String; 2] {
+        ["de", "dn"].map(|name| format!("{}{name}:*", escaped(&self.base)))
+    }
+
     /// What BullMQ's `getWorkers` looks for: `P:<base64(Q)>`, and `:w:<name>` when the worker has a name.
     pub(crate) fn client_name(&self, worker: Option<&str>) -> String {
         let plain = format!("{}:{}", &self.base[..self.prefix], base64(self.queue().as_bytes()));

@@ -4,6 +4,7 @@
 //! call one method per operation.
 
 mod add;
+mod admin;
 mod claim;
 mod clock;
 mod codec;
@@ -20,7 +21,6 @@ mod moves;
 mod queue;
 mod record;
 mod reply;
-mod schedule;
 mod script;
 mod server;
 mod subscription;
@@ -53,8 +53,6 @@ pub use queue::{Counts, MAX_PAGE, Overview, Queue, StoredRateLimit};
 pub use record::JobRecord;
 pub use reply::Code;
 pub(crate) use reply::Recorded;
-pub(crate) use schedule::NextIteration;
-pub use schedule::{Definition, StoredScheduler};
 pub use server::{ServerInfo, ServerKind, ServerUsage};
 pub use subscription::{Message, Subscription};
 
@@ -254,6 +252,19 @@ impl Store {
             names.extend(keys.iter().filter_map(|key| keys::queue_of_meta(prefix, key)));
         }
         Ok(names.into_iter().collect())
+    }
+
+    /// Deletes every key that matches. Reads the whole key space in small steps.
+    async fn unlink(&self, pattern: &str) -> Result<(), Error> {
+        let mut cursor = Some("0".to_owned());
+        while let Some(from) = cursor {
+            let keys;
+            (cursor, keys) = self.scan(&from, pattern).await?;
+            if !keys.is_empty() {
+                self.inner.command.call("UNLINK", keys.into_iter().map(Value::from).collect()).await?;
+            }
+        }
+        Ok(())
     }
 
     /// One step through the key space: where to go on, `None` at the end, and the keys met.

@@ -241,16 +241,7 @@ impl Queue {
     /// Removes every key of the queue, whatever state its jobs are in. For queues of our own making: nothing is
     /// checked, and who waits for a job waits for ever. Reads the whole key space in small steps.
     pub(crate) async fn erase(&self) -> Result<(), Error> {
-        let pattern = self.keys.pattern();
-        let mut cursor = Some("0".to_owned());
-        while let Some(from) = cursor {
-            let keys;
-            (cursor, keys) = self.store.scan(&from, &pattern).await?;
-            if !keys.is_empty() {
-                self.store.command().call("UNLINK", keys.into_iter().map(Value::from).collect()).await?;
-            }
-        }
-        Ok(())
+        self.store.unlink(&self.keys.pattern()).await
     }
 }
 

@@ -22,6 +22,11 @@ pub(crate) fn integer(what: &'static str, value: &Value) -> Result<i64, Error> {
     }
 }
 
+/// A whole number that is never negative.
+pub(crate) fn count(what: &'static str, value: &Value) -> Result<u64, Error> {
+    integer(what, value).map(|number| u64::try_from(number).unwrap_or(0))
+}
+
 pub(crate) fn array(what: &'static str, value: Value) -> Result<Vec<Value>, Error> {
     match value {
         Value::Array(values) => Ok(values),

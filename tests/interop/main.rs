@@ -6,4 +6,10 @@
 mod support;
 
 mod everything;
+mod fleet;
+mod flows;
+mod limits;
+mod oxherd;
+mod pause;
+mod sequences;
 mod sharing;

@@ -84,6 +84,27 @@ impl Program {
         self
     }
 
+    /// Writes a line to its stdin.
+    pub fn tell(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("it was not told to stop yet");
+        stdin.write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+
+    /// Has `control.mjs serve` press a button, and answers its result.
+    pub fn press(&mut self, words: &[&str]) -> Value {
+        self.tell(&Value::from(words).to_string());
+        self.wait_until(words[0], |line: &Value| line["ok"] == true);
+        self.said.last().unwrap()["result"].clone()
+    }
+
+    /// KILL: it gets no say. Answers all it ever said.
+    pub fn kill(mut self) -> Vec<Value> {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.said.extend(self.lines.iter());
+        std::mem::take(&mut self.said)
+    }
+
     /// Tells it to stop and answers all it ever said.
     pub fn stop(mut self) -> Vec<Value> {
         if let Some(mut stdin) = self.stdin.take() {

@@ -8,7 +8,7 @@ mod flows;
 mod jobs;
 mod keyspace;
 mod play;
-mod series;
+mod queues;
 mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +31,7 @@ struct Differences {
     /// Where our state is another one.
     differs: Vec<Difference>,
     /// Checkpoints we do not come to.
+    #[serde(default)]
     skipped: Vec<Skipped>,
 }
 
@@ -222,7 +223,8 @@ impl Run<'_> {
 fn since(mut found: Keyspace, seen: &mut BTreeMap<String, usize>) -> Keyspace {
     for (stream, events) in &mut found.events {
         let before = seen.insert(stream.clone(), events.len()).unwrap_or(0);
-        events.drain(..before);
+        // a stream can be trimmed
+        events.drain(..before.min(events.len()));
     }
     found.events.retain(|_, events| !events.is_empty());
     found

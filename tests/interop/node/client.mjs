@@ -19,7 +19,7 @@ export function parseArguments(defaults = {}) {
 }
 
 /** The client library of the release `--version` names. */
-export const load = (values) => import(values.version === '5' ? 'bullmq5' : 'bullmq6');
+export const load = (values) => import(values.version === '5' ? 'bullmq5' : 'bullmq');
 
 /** Options every BullMQ object takes. `redis://host:port/db` and `redis+unix:///path` are understood. */
 export function connect(values) {
@@ -44,6 +44,16 @@ export const list = (text) => String(text).split(',').filter(Boolean);
 
 export function say(value) {
   process.stdout.write(`${JSON.stringify(value)}\n`);
+}
+
+/** Calls `act` with each line that arrives on stdin, one after the other, until the end or the word "stop". */
+export async function eachLine(act) {
+  for await (const line of createInterface({ input: process.stdin })) {
+    if (line === 'stop') {
+      return;
+    }
+    await act(line);
+  }
 }
 
 /** Resolves when a line or the end arrives on stdin: the test's word to stop. */

@@ -1,21 +1,24 @@
-// Presses one button of a queue and prints {"ok":true,"result"}.
+// Presses buttons of a queue and prints {"ok":true,"result"} for each.
 //
 //   node control.mjs pause|resume      --redis URL --queue q [--version 5|6]
 //   node control.mjs concurrency N     global; 0 removes it
 //   node control.mjs rate-limit MAX MS global; 0 removes it
 //   node control.mjs add NAME JSON [OPTS-JSON]
+//   node control.mjs add-flow JSON     a tree as FlowProducer takes it
 //   node control.mjs retry|promote|remove ID …
 //   node control.mjs obliterate
-import { connect, load, parseArguments, say } from './client.mjs';
+//   node control.mjs serve             prints {"event":"ready"}, then presses what each line of stdin says,
+//                                      the words as a JSON array, until "stop"
+import { connect, eachLine, load, parseArguments, say } from './client.mjs';
 
 const values = parseArguments({ queue: 'email' });
-const [verb, ...words] = values._;
-const { Queue } = await load(values);
+const { FlowProducer, Queue } = await load(values);
 const queue = new Queue(values.queue, connect(values));
+const flows = new FlowProducer(connect(values));
 
-const each = (act) =>
+const each = (ids, act) =>
   Promise.all(
-    words.map(async (id) => {
+    ids.map(async (id) => {
       const job = await queue.getJob(id);
       if (!job) {
         throw new Error(`job ${id} does not exist in ${queue.name}`);
@@ -28,21 +31,29 @@ const each = (act) =>
 const VERBS = {
   pause: () => queue.pause(),
   resume: () => queue.resume(),
-  concurrency: () =>
-    Number(words[0]) > 0 ? queue.setGlobalConcurrency(Number(words[0])) : queue.removeGlobalConcurrency(),
-  'rate-limit': () =>
-    Number(words[0]) > 0
-      ? queue.setGlobalRateLimit(Number(words[0]), Number(words[1]))
-      : queue.removeGlobalRateLimit(),
-  add: async () => (await queue.add(words[0], JSON.parse(words[1] ?? '{}'), JSON.parse(words[2] ?? '{}'))).id,
-  retry: () => each((job) => job.retry()),
-  promote: () => each((job) => job.promote()),
-  remove: () => each((job) => job.remove()),
+  concurrency: (n) => (Number(n) > 0 ? queue.setGlobalConcurrency(Number(n)) : queue.removeGlobalConcurrency()),
+  'rate-limit': (max, ms) =>
+    Number(max) > 0 ? queue.setGlobalRateLimit(Number(max), Number(ms)) : queue.removeGlobalRateLimit(),
+  add: async (name, data = '{}', opts = '{}') => (await queue.add(name, JSON.parse(data), JSON.parse(opts))).id,
+  'add-flow': async (tree) => (await flows.add(JSON.parse(tree))).job.id,
+  retry: (...ids) => each(ids, (job) => job.retry()),
+  promote: (...ids) => each(ids, (job) => job.promote()),
+  remove: (...ids) => each(ids, (job) => job.remove()),
   obliterate: () => queue.obliterate({ force: true }),
 };
-if (!VERBS[verb]) {
-  throw new Error(`unknown verb ${verb}; there are ${Object.keys(VERBS)}`);
+
+async function press([verb, ...words]) {
+  if (!VERBS[verb]) {
+    throw new Error(`unknown verb ${verb}; there are ${Object.keys(VERBS)}`);
+  }
+  say({ ok: true, result: (await VERBS[verb](...words)) ?? null });
 }
-const result = await VERBS[verb]();
-say({ ok: true, result: result ?? null });
-await queue.close();
+
+if (values._[0] === 'serve') {
+  await queue.waitUntilReady();
+  say({ event: 'ready' });
+  await eachLine((line) => press(JSON.parse(line)));
+} else {
+  await press(values._);
+}
+await Promise.all([queue.close(), flows.close()]);

@@ -4,6 +4,7 @@
 //   node inspect.mjs job ID …          the fields of each job, null where there is none
 //   node inspect.mjs jobs STATE …      the jobs in these states
 //   node inspect.mjs state ID …        the state of each job
+//   node inspect.mjs children ID …     what became of the children of each job
 //   node inspect.mjs logs ID
 //   node inspect.mjs workers           names of the workers the client finds
 //   node inspect.mjs metrics completed|failed
@@ -41,6 +42,7 @@ const VERBS = {
   job: () => Promise.all(names.map(async (id) => show(await queue.getJob(id)) ?? null)),
   jobs: async () => (await queue.getJobs(names)).map(show),
   state: () => Promise.all(names.map((id) => queue.getJobState(id))),
+  children: () => Promise.all(names.map(async (id) => (await queue.getJob(id)).getDependencies())),
   logs: () => queue.getJobLogs(names[0]),
   workers: async () => (await queue.getWorkers()).map((worker) => worker.rawname ?? worker.name),
   metrics: () => queue.getMetrics(names[0]),

@@ -1,6 +1,7 @@
 """A BullMQ worker that shares queues with the one under test, until a line arrives on stdin.
 
     python worker.py --redis URL --queues a,b [--concurrency N] [--name w1] [--work MS]
+                     [--lock MS] [--stalled MS]
 
 Prints {"event":"ready"}, {"event":"processed","queue","id","name","attempt"} when a job begins, and
 {"event":"stopped","processed":N}. Returns {"by":"python","n":data.n}; fails the first data.failures attempts.
@@ -18,6 +19,8 @@ async def main():
     parser.add_argument("--concurrency", type=int, default=1)
     parser.add_argument("--name")
     parser.add_argument("--work", type=int, default=0)
+    parser.add_argument("--lock", type=int, default=30000)
+    parser.add_argument("--stalled", type=int, default=30000)
     values = parser.parse_args()
     processed = 0
 
@@ -34,7 +37,9 @@ async def main():
 
         return process
 
-    more = {"concurrency": values.concurrency, **({"name": values.name} if values.name else {})}
+    more = {"concurrency": values.concurrency, "lockDuration": values.lock, "stalledInterval": values.stalled}
+    if values.name:
+        more["name"] = values.name
     workers = [Worker(queue, processor(queue), options(values, **more)) for queue in values.queues]
     say(event="ready")
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)

@@ -1,7 +1,9 @@
 -- What every operation must know about a queue, read once per call. `wait` is the list a job
--- that becomes ready goes to: with a 5.x queue that is paused the `paused` list takes its place.
+-- that becomes ready goes to: in a queue of the 5.x `placement` the `paused` list takes its place
+-- while the queue is paused. Protocol: §5.16.1
 local function queue_state(base)
-  local meta = redis.call('HMGET', base .. 'meta', 'paused', 'concurrency', 'max', 'duration', 'opts.maxLenEvents', 'version')
+  local meta = redis.call('HMGET', base .. 'meta', 'paused', 'concurrency', 'max', 'duration', 'opts.maxLenEvents',
+    'version', 'oxherd.placement')
   local q = {
     base = base,
     paused = meta[1] and true or false,
@@ -17,7 +19,8 @@ local function queue_state(base)
     q.max_events = 10000
     redis.call('HSET', base .. 'meta', 'opts.maxLenEvents', 10000)
   end
-  if q.paused and meta[6] and string.find(meta[6], ':5.', 1, true) then
+  q.placement = meta[7] or (meta[6] and string.find(meta[6], ':5.', 1, true) and 'v5') or 'v6'
+  if q.paused and q.placement == 'v5' then
     q.wait = base .. 'paused'
   end
   return q

@@ -1,0 +1,98 @@
+//! Removes single jobs, with or without their children, and unties children from parents. Protocol: §5.16.7, §5.12.3.
+
+use super::super::script::{REMOVE, REMOVE_CHILD_DEPENDENCY};
+use super::super::{Code, Error, Queue, Value, reply};
+use crate::job::JobId;
+
+/// Jobs handled in one call; a family of no more goes in one atomic step.
+const BATCH: usize = 1000;
+
+/// Base, id and required parent of a job that is to go.
+type Member = [String; 3];
+
+/// What one call has done.
+struct Step {
+    code: i64,
+    removed: u64,
+    rest: Vec<Member>,
+}
+
+impl Queue {
+    /// Removes a job, in whatever state, and with `children` all it ever had; also true when there was none. A parent
+    /// that waited for nothing else goes on.
+    ///
+    /// False when the job or one that would go with it is locked, that is, runs: then nothing is removed. The current
+    /// iteration of a scheduler is refused with [`Code::SchedulerIteration`].
+    ///
+    /// A family of more than a thousand jobs goes in several calls, from the top down; a child that is taken between
+    /// them stays.
+    pub async fn remove(&self, id: &JobId, children: bool) -> Result<bool, Error> {
+        let which = if children { "all" } else { "none" };
+        let root: Member = [self.keys.base().to_owned(), id.as_str().to_owned(), String::new()];
+        let step = self.remove_step(which, "whole", std::slice::from_ref(&root)).await?;
+        match step.code {
+            0 => Ok(false),
+            1 => Ok(true),
+            2 if self.remove_all(which, "look", vec![root.clone()]).await?.is_none() => Ok(false),
+            2 => Ok(self.remove_all(which, "part", vec![root]).await?.is_some_and(|removed| removed > 0)),
+            -8 => Err(Error::Rejected { operation: "remove", id: id.clone(), code: Code::SchedulerIteration }),
+            code => Err(Error::Reply { what: REMOVE.name, expected: "a code it documents", got: code.to_string() }),
+        }
+    }
+
+    /// Removes the children a job still waits for, and theirs, but for those that run or have failed; returns how many
+    /// went. The job goes on when that leaves it nothing to wait for.
+    pub async fn remove_unprocessed_children(&self, id: &JobId) -> Result<u64, Error> {
+        let parent = self.keys.job(id);
+        let children =
+            self.store.command().call("SMEMBERS", vec![self.keys.children(id, "dependencies").into()]).await?;
+        let children = reply::texts("SMEMBERS", children)?;
+        let members = children.iter().filter_map(|child| {
+            let cut = child.rfind(':')? + 1;
+            Some([child[..cut].to_owned(), child[cut..].to_owned(), parent.clone()])
+        });
+        Ok(self.remove_all("pending", "part", members.collect()).await?.unwrap_or(0))
+    }
+
+    /// Unties a child from its parent, which goes on when that leaves it nothing to wait for; false when no parent
+    /// waited for it. Refused when the child or the parent is not there.
+    pub async fn remove_child_dependency(&self, id: &JobId) -> Result<bool, Error> {
+        let args = vec![self.keys.base().into(), self.store.now().0.into()];
+        let answer = self.store.command().script(&REMOVE_CHILD_DEPENDENCY, &self.keys.job(id), args).await?;
+        Ok(reply::accepted("detach", id, &answer)? == 1)
+    }
+
+    /// Goes on until nothing is left; `None` when something is locked that must not be.
+    async fn remove_all(
+        &self,
+        which: &'static str,
+        how: &'static str,
+        jobs: Vec<Member>,
+    ) -> Result<Option<u64>, Error> {
+        let mut removed = 0;
+        let mut left = jobs;
+        while !left.is_empty() {
+            let batch = left.split_off(left.len().saturating_sub(BATCH));
+            let step = self.remove_step(which, how, &batch).await?;
+            if step.code == 0 {
+                return Ok(None);
+            }
+            removed += step.removed;
+            left.extend(step.rest);
+        }
+        Ok(Some(removed))
+    }
+
+    async fn remove_step(&self, which: &'static str, how: &'static str, jobs: &[Member]) -> Result<Step, Error> {
+        let mut args: Vec<Value> = Vec::with_capacity(4 + 3 * jobs.len());
+        args.extend([self.store.now().0.into(), which.into(), how.into(), i64::try_from(BATCH).unwrap_or(1).into()]);
+        args.extend(jobs.iter().flatten().map(|part| part.as_str().into()));
+        let answer = self.store.command().script(&REMOVE, &self.keys.meta(), args).await?;
+        let mut parts = reply::array(REMOVE.name, answer)?.into_iter();
+        let code = reply::integer(REMOVE.name, &parts.next().unwrap_or(Value::Null))?;
+        let removed = reply::count(REMOVE.name, &parts.next().unwrap_or(Value::Null))?;
+        let texts = parts.map(|part| reply::text(REMOVE.name, part)).collect::<Result<Vec<_>, _>>()?;
+        let rest = texts.chunks_exact(3).map(|member| [0, 1, 2].map(|at| member[at].clone())).collect();
+        Ok(Step { code, removed, rest })
+    }
+}
