@@ -173,3 +173,6 @@ pub(super) fn check(job: &NewJob) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -247,3 +247,6 @@ fn trees(nodes: &[Node<'_>]) -> Vec<AddedFlow> {
     }
     added
 }
+
+#[cfg(test)]
+mod tests;

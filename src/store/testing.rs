@@ -8,6 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+use super::Store;
 use super::connection::{Connection, Role, Value};
 use crate::config;
 
@@ -98,6 +99,64 @@ fn spawn(directory: &TempDir, args: &[String]) -> Child {
         .stdout(Stdio::null())
         .spawn()
         .expect("redis-server is needed for this test: apt install redis-server")
+}
+
+/// One command, its words separated by spaces, the values of the answer as one text.
+pub(crate) async fn redis(store: &Store, command: &str) -> String {
+    let mut args: Vec<Value> = vec!["return redis.call(unpack(ARGV))".into(), "0".into()];
+    args.extend(command.split(' ').map(Value::from));
+    joined(&store.command().call("EVAL", args).await.unwrap())
+}
+
+/// The events of a queue so far, the fields of each separated by spaces.
+pub(crate) async fn events(store: &Store, queue: &str) -> Vec<String> {
+    let stream = format!("bull:{queue}:events");
+    match store.command().call("XRANGE", vec![stream.into(), "-".into(), "+".into()]).await.unwrap() {
+        Value::Array(entries) => {
+            let fields = |entry: &Value| match entry {
+                Value::Array(entry) => joined(&entry[1]).trim_start_matches("event ").to_owned(),
+                other => panic!("an entry, not {other:?}"),
+            };
+            entries.iter().map(fields).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Every key with its value, streams by their length.
+pub(crate) async fn everything(store: &Store) -> Vec<String> {
+    let mut found = Vec::new();
+    for key in redis(store, "KEYS *").await.split(' ').filter(|key| !key.is_empty()) {
+        let call = async |command: &'static str, more: &[&str]| {
+            let args = std::iter::once(key).chain(more.iter().copied()).map(Value::from).collect();
+            store.command().call(command, args).await.unwrap()
+        };
+        let value = match joined(&call("TYPE", &[]).await).as_str() {
+            "string" => joined(&call("GET", &[]).await),
+            "list" => joined(&call("LRANGE", &["0", "-1"]).await),
+            "set" => joined(&call("SORT", &["ALPHA"]).await),
+            "zset" => joined(&call("ZRANGE", &["0", "-1", "WITHSCORES"]).await),
+            "stream" => joined(&call("XLEN", &[]).await),
+            _ => {
+                let fields = call("HGETALL", &[]).await.into_array();
+                let mut fields: Vec<_> =
+                    fields.chunks(2).map(|pair| format!("{}={}", joined(&pair[0]), joined(&pair[1]))).collect();
+                // long hashes have no order of their own
+                fields.sort();
+                fields.join(" ")
+            }
+        };
+        found.push(format!("{key}: {value}"));
+    }
+    found.sort();
+    found
+}
+
+fn joined(value: &Value) -> String {
+    match value {
+        Value::Array(values) => values.iter().map(joined).collect::<Vec<_>>().join(" "),
+        value => value.as_string().unwrap_or_default(),
+    }
 }
 
 /// Asks again and again until it is so; fails after ten seconds.
