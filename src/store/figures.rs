@@ -6,8 +6,11 @@ use super::Queue;
 use super::connection::Value;
 use super::error::Error;
 use super::reply::{self, Code};
-use super::script::{COUNTS_PER_PRIORITY, FINISHED, METRICS};
+use super::script::{COUNTS_PER_PRIORITY, FINISHED, METRICS, PRIORITIES};
 use crate::job::{JobId, State, UnixMillis};
+
+/// Priorities counted in one call, which takes a millisecond.
+const PRIORITIES_AT_ONCE: i64 = 500;
 
 /// What workers with metrics have counted of the jobs that ended in one way.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -40,6 +43,26 @@ impl Queue {
         args.extend(priorities.iter().map(|priority| Value::from(i64::from(*priority))));
         let answer = self.store.command().script(&COUNTS_PER_PRIORITY, &self.keys.meta(), args).await?;
         reply::array(COUNTS_PER_PRIORITY.name, answer)?.iter().map(|n| count(COUNTS_PER_PRIORITY.name, n)).collect()
+    }
+
+    /// The priorities that jobs wait for a worker with, the most urgent first, and how many jobs each; 0, for none, comes
+    /// first, as it is served.
+    pub async fn priorities(&self) -> Result<Vec<(u32, u64)>, Error> {
+        let mut found: Vec<(u32, u64)> = Vec::new();
+        loop {
+            let from = found.last().map_or(0, |(priority, _)| i64::from(*priority) + 1);
+            let args = vec![self.keys.base().into(), from.into(), PRIORITIES_AT_ONCE.into()];
+            let answer = self.store.command().script(&PRIORITIES, &self.keys.meta(), args).await?;
+            let numbers = reply::array(PRIORITIES.name, answer)?;
+            let is_last = numbers.len() < 2 * usize::try_from(PRIORITIES_AT_ONCE).unwrap_or(usize::MAX);
+            for pair in numbers.chunks_exact(2) {
+                let priority = u32::try_from(count(PRIORITIES.name, &pair[0])?).unwrap_or(u32::MAX);
+                found.push((priority, count(PRIORITIES.name, &pair[1])?));
+            }
+            if is_last {
+                return Ok(found);
+            }
+        }
     }
 
     /// How many delayed jobs are due before `moment`.

@@ -135,6 +135,7 @@ scripts! {
     OBLITERATE = "obliterate",
     OVERVIEW = "overview",
     PAUSE = "pause",
+    PRIORITIES = "priorities",
     PROMOTE = "promote",
     PRUNE_FINISHED = "prune_finished",
     RATE_LIMIT_TTL = "rate_limit_ttl",

@@ -29,11 +29,25 @@ async fn jobs_are_counted_by_priority_and_by_due_time() {
     // priority 1 from its first to its last place, the first of priority 2
     server.run("ZADD bull:q:prioritized 4294967296 a 4294967297 b 8589934591 c 8589934592 d").await;
     assert_eq!(queue.counts_per_priority(&[1, 0, 2, 9]).await.unwrap(), [3, 3, 1, 0]);
+    assert_eq!(queue.priorities().await.unwrap(), [(0, 3), (1, 3), (2, 1)]);
     // due at 1700000000000 in two places, and a ms later
     server.run("ZADD bull:q:delayed 6963200000000000 a 6963200000004095 b 6963200000004096 c").await;
     let before = async |ms| queue.delayed_before(UnixMillis(ms)).await.unwrap();
     assert_eq!((before(1_700_000_000_000).await, before(1_700_000_000_001).await), (0, 2));
     assert_eq!(before(1_700_000_000_002).await, 3);
+}
+
+#[tokio::test]
+async fn however_many_priorities_there_are_each_is_told_once() {
+    let server = Server::start().await;
+    let queue = queue(&server).await;
+    assert_eq!(queue.priorities().await.unwrap(), []);
+    // the last ones are the highest there can be
+    let fill = "for p = 2097151 - 1233, 2097151 do for n = 0, 1 do redis.call('ZADD', 'bull:q:prioritized', \
+                string.format('%.0f', p * 4294967296 + n), p .. ':' .. n) end end";
+    queue.store.command().call("EVAL", vec![fill.into(), "0".into()]).await.unwrap();
+    let expected: Vec<_> = (2_097_151 - 1_233..=2_097_151).map(|priority| (priority, 2)).collect();
+    assert_eq!(queue.priorities().await.unwrap(), expected);
 }
 
 #[tokio::test]
