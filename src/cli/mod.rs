@@ -4,12 +4,15 @@ mod bench;
 mod bulk;
 mod check;
 mod config;
+mod consent;
 mod enqueue;
 mod error;
 mod exit;
 mod healthcheck;
+mod input;
 mod job;
 mod print;
+mod progress;
 mod queue;
 mod run;
 mod session;
@@ -74,10 +77,10 @@ enum Verb {
     Run(run::Run),
     /// Read and validate the configuration, without network (exit 0 or 78)
     Check(check::Check),
-    /// Look at queues
+    /// Look at queues, and pause, limit or empty them
     #[command(subcommand)]
     Queue(queue::Verb),
-    /// Add jobs and look at them
+    /// Add jobs, look at them, and change what is to become of them
     #[command(subcommand)]
     Job(job::Verb),
     /// Follow status changes live
@@ -142,6 +145,9 @@ fn version(session: &mut Session) -> Result<Exit, Error> {
     }
     Ok(Exit::Done)
 }
+
+#[cfg(test)]
+mod docs;
 
 #[cfg(test)]
 mod tests {

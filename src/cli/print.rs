@@ -70,12 +70,7 @@ impl Out {
 
     /// Rows under a head line, columns aligned, numbers to the right. Cells are escaped here.
     pub fn table(&mut self, head: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
-        let lines = table(head, rows);
-        for (n, line) in lines.into_iter().enumerate() {
-            let line = if n == 0 { self.paint(Colour::Bold, line) } else { line };
-            self.line(line)?;
-        }
-        Ok(())
+        Table::new(head).page(self, rows)
     }
 
     /// Name and value, one pair a line, values aligned. Values are escaped here.
@@ -95,32 +90,78 @@ impl Out {
     }
 }
 
-/// The lines of a table, the head first, no blanks at the ends.
-fn table(head: &[&str], rows: &[Vec<String>]) -> Vec<String> {
-    let cells: Vec<Vec<String>> =
-        rows.iter().map(|row| row.iter().map(|cell| escape::text(cell).into_owned()).collect()).collect();
-    let length = |text: &str| text.chars().count();
-    let column = |n: usize| cells.iter().filter_map(move |row| row.get(n));
-    let widths: Vec<usize> = head
-        .iter()
-        .enumerate()
-        .map(|(n, title)| column(n).map(|cell| length(cell)).max().unwrap_or(0).max(length(title)))
-        .collect();
-    let is_number: Vec<bool> =
-        (0..head.len()).map(|n| !cells.is_empty() && column(n).all(|cell| cell.parse::<f64>().is_ok())).collect();
-    let render = |row: &mut dyn Iterator<Item = &str>| {
-        let mut line = String::new();
-        for ((cell, width), right) in row.zip(&widths).zip(&is_number) {
-            let fill = " ".repeat(width - length(cell));
-            let padded = if *right { format!("{fill}{cell}") } else { format!("{cell}{fill}") };
-            line.push_str(&padded);
-            line.push_str("  ");
+/// A table that comes page by page, so that a long one need not be held: a column is as wide as its widest cell
+/// so far.
+pub struct Table {
+    head: Vec<String>,
+    widths: Vec<usize>,
+    /// Columns of numbers, by what the first page holds; none before it.
+    is_number: Option<Vec<bool>>,
+}
+
+impl Table {
+    pub fn new(head: &[&str]) -> Self {
+        let head: Vec<String> = head.iter().map(|&title| title.to_owned()).collect();
+        Self { widths: head.iter().map(|title| length(title)).collect(), head, is_number: None }
+    }
+
+    /// Prints more rows; the head stands before the first, also when there is none.
+    pub fn page(&mut self, out: &mut Out, rows: &[Vec<String>]) -> io::Result<()> {
+        let is_first = self.is_number.is_none();
+        for (n, line) in self.lines(rows).into_iter().enumerate() {
+            let line = if is_first && n == 0 { out.paint(Colour::Bold, line) } else { line };
+            out.line(line)?;
         }
-        line.trim_end().to_owned()
-    };
-    std::iter::once(render(&mut head.iter().copied()))
-        .chain(cells.iter().map(|row| render(&mut row.iter().map(String::as_str))))
-        .collect()
+        Ok(())
+    }
+
+    /// The lines of a page, no blanks at their ends.
+    fn lines(&mut self, rows: &[Vec<String>]) -> Vec<String> {
+        let cells: Vec<Vec<String>> =
+            rows.iter().map(|row| row.iter().map(|cell| escape::text(cell).into_owned()).collect()).collect();
+        let column = |n: usize| cells.iter().filter_map(move |row| row.get(n));
+        for (n, width) in self.widths.iter_mut().enumerate() {
+            *width = column(n).map(|cell| length(cell)).max().unwrap_or(0).max(*width);
+        }
+        let head = self.is_number.is_none().then(|| self.head.clone());
+        let is_number = self.is_number.get_or_insert_with(|| {
+            let holds_numbers = |n| !cells.is_empty() && column(n).all(|cell| cell.parse::<f64>().is_ok());
+            (0..self.head.len()).map(holds_numbers).collect()
+        });
+        let render = |row: &Vec<String>| {
+            let mut line = String::new();
+            for ((cell, width), right) in row.iter().zip(&self.widths).zip(&*is_number) {
+                let fill = " ".repeat(width - length(cell));
+                let padded = if *right { format!("{fill}{cell}") } else { format!("{cell}{fill}") };
+                line.push_str(&padded);
+                line.push_str("  ");
+            }
+            line.trim_end().to_owned()
+        };
+        head.iter().chain(&cells).map(render).collect()
+    }
+}
+
+fn length(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// A JSON list on one line whose items come one by one.
+#[derive(Default)]
+pub struct JsonList {
+    is_begun: bool,
+}
+
+impl JsonList {
+    pub fn item<T: Serialize + ?Sized>(&mut self, out: &mut Out, value: &T) -> io::Result<()> {
+        let before = if self.is_begun { ',' } else { '[' };
+        self.is_begun = true;
+        write!(out.to, "{before}{}", escape::json(serde_json::to_string(value)?))
+    }
+
+    pub fn end(self, out: &mut Out) -> io::Result<()> {
+        out.line(if self.is_begun { "]" } else { "[]" })
+    }
 }
 
 /// A complaint: `error: …`. Nobody listening is nobody's problem.
@@ -131,6 +172,21 @@ pub fn error(text: impl Display) {
 /// A remark that does not stop the verb: `note: …`.
 pub fn note(text: impl Display) {
     complain("note", 33, text);
+}
+
+/// Whether a question on standard error can be answered on standard input.
+pub fn somebody_answers() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Asks on standard error, and waits for a line.
+pub fn ask(what: &str) -> io::Result<String> {
+    let mut stderr = io::stderr();
+    write!(stderr, "{}? [y/N] ", escape::text(what))?;
+    stderr.flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(answer)
 }
 
 /// Text for standard error as it stands.
@@ -165,13 +221,13 @@ mod tests {
     #[test]
     fn columns_align_and_hostile_cells_stay_in_their_place() {
         let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
-        let lines = table(
-            &["QUEUE", "WAITING", "NOTE"],
-            &[row(["email", "12", "a\nb\u{1b}[31m"]), row(["größer-als", "3", ""])],
-        );
+        let mut table = Table::new(&["QUEUE", "WAITING", "NOTE"]);
+        let lines = table.lines(&[row(["email", "12", "a\nb\u{1b}[31m"]), row(["größer-als", "3", ""])]);
         assert_eq!(
             lines,
             ["QUEUE       WAITING  NOTE", "email            12  a\\nb\\u001b[31m", "größer-als        3",]
         );
+        let lines = table.lines(&[row(["reports", "123456789", "later pages align with earlier ones"])]);
+        assert_eq!(lines, ["reports     123456789  later pages align with earlier ones"]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::config::RateLimit;
 use crate::job::{Backoff, BackoffKind, JobId, NameError, QueueName, State, state::UnknownState};
 
 /// `KEY=VALUE`.
@@ -47,6 +48,34 @@ pub fn state(text: &str) -> Result<State, UnknownState> {
     text.parse()
 }
 
+/// A bound that can be set, or taken away with `none`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bound<T>(pub Option<T>);
+
+/// `40` or `none`.
+pub fn concurrency(text: &str) -> Result<Bound<u32>, String> {
+    match text.parse() {
+        _ if text == "none" => Ok(Bound(None)),
+        Ok(n) if n > 0 => Ok(Bound(Some(n))),
+        _ => Err("expected a number of jobs from 1, or none".into()),
+    }
+}
+
+/// `100/60s` or `none`.
+pub fn rate(text: &str) -> Result<Bound<RateLimit>, String> {
+    let expected = || "expected jobs and a time, as in 100/60s, or none".to_owned();
+    if text == "none" {
+        return Ok(Bound(None));
+    }
+    let (max, per) = text.split_once('/').ok_or_else(expected)?;
+    let max = max.parse().ok().filter(|max| *max > 0).ok_or_else(expected)?;
+    let per = duration(per)?;
+    if per < Duration::from_millis(1) {
+        return Err(expected());
+    }
+    Ok(Bound(Some(RateLimit { max, per })))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,5 +94,17 @@ mod tests {
         assert!(assignment("a.b=c=d").is_ok());
         assert!(assignment("=x").is_err());
         assert!(assignment("x").is_err());
+    }
+
+    #[test]
+    fn bounds_are_numbers_or_none() {
+        assert_eq!(concurrency("40"), Ok(Bound(Some(40))));
+        assert_eq!(concurrency("none"), Ok(Bound(None)));
+        assert_eq!(rate("none"), Ok(Bound(None)));
+        assert_eq!(rate("100/60s"), Ok(Bound(Some(RateLimit { max: 100, per: Duration::from_secs(60) }))));
+        assert!(concurrency("0").is_err() && concurrency("-1").is_err());
+        for wrong in ["100", "0/1s", "100/60", "100/0s", "all/1s", "/1s", "100/"] {
+            assert!(rate(wrong).is_err(), "{wrong}");
+        }
     }
 }

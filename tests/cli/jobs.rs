@@ -97,10 +97,71 @@ fn what_is_not_there_is_1_with_a_message() {
         (&["job", "ls", "emial"], "no queue emial"),
         (&["job", "show", "emial", "1"], "no queue emial"),
         (&["job", "show", "email", "7"], "no job \"7\" in queue email"),
+        (&["job", "show", "email", "7", "--tree"], "no job \"7\" in queue email"),
+        (&["job", "show", "emial", "7", "--tree"], "no queue emial"),
+        (&["job", "logs", "email", "7"], "no job \"7\" in queue email"),
+        (&["job", "logs", "emial", "7"], "no queue emial"),
     ] {
         let ended = oxherd.run(arguments).exits(1);
         assert!(ended.stderr.contains(part) && ended.stdout.is_empty(), "{arguments:?}: {}", ended.stderr);
     }
+}
+
+#[test]
+fn a_flow_is_shown_as_a_tree() {
+    let redis = Redis::start();
+    let oxherd = Oxherd::with(&redis);
+    for command in [
+        "HSET bull:report:p name report data {} opts {}",
+        "ZADD bull:report:waiting-children 1 p",
+        "HSET bull:report:p:processed bull:pages:c1 1",
+        "SADD bull:report:p:dependencies bull:pages:c2 bull:pages:gone",
+        "HSET bull:pages:c1 name page data {} opts {}",
+        "ZADD bull:pages:completed 1 c1",
+        "HSET bull:pages:c2 name page data {} opts {}",
+        "ZADD bull:pages:waiting-children 1 c2",
+        "ZADD bull:pages:c2:unsuccessful 1 bull:fetch:g",
+        "HSET bull:fetch:g name fetch data {} opts {} failedReason timeout",
+        "ZADD bull:fetch:failed 1 g",
+    ] {
+        redis.call(&command.split(' ').collect::<Vec<_>>());
+    }
+    let expected = "\
+report  report p  waiting-children
+├─ page  pages c1  completed
+├─ page  pages c2  waiting-children
+│  └─ fetch  fetch g  failed  timeout
+└─ 1 more, gone or not shown
+";
+    assert_eq!(oxherd.run(&["job", "show", "report", "p", "--tree"]).exits(0).stdout, expected);
+    let tree = oxherd.run(&["job", "show", "report", "p", "--tree", "--json"]).exits(0).json();
+    assert_eq!((&tree["job"]["id"], &tree["more"]), (&"p".into(), &1.into()));
+    let child = &tree["children"][1];
+    assert_eq!((&child["job"]["queue"], &child["children"][0]["job"]["state"]), (&"pages".into(), &"failed".into()));
+    let one = oxherd.run(&["job", "show", "fetch", "g", "--tree"]).exits(0).stdout;
+    assert_eq!(one, "fetch  fetch g  failed  timeout\n");
+}
+
+#[test]
+fn logs_are_the_newest_rows_in_the_order_they_were_written() {
+    let redis = Redis::start();
+    let oxherd = Oxherd::with(&redis);
+    oxherd.run(&["job", "add", "email", "n"]).exits(0);
+    assert_eq!(oxherd.run(&["job", "logs", "email", "1"]).exits(0).stdout, "");
+    let rows: Vec<String> = (0..2_100).map(|n| format!("row {n}")).collect();
+    for rows in rows.chunks(700) {
+        redis.call(
+            &[&["RPUSH", "bull:email:1:logs"], &rows.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat(),
+        );
+    }
+    redis.call(&["RPUSH", "bull:email:1:logs", "end\u{1b}[2J"]);
+    let logs = oxherd.run(&["job", "logs", "email", "1", "--limit", "2050"]).exits(0).stdout;
+    assert_eq!(
+        (logs.lines().count(), logs.lines().next(), logs.lines().last()),
+        (2_050, Some("row 51"), Some("end\\u001b[2J"))
+    );
+    let logs = oxherd.run(&["job", "logs", "email", "1", "--limit", "2", "--json"]).exits(0).json();
+    assert_eq!(logs, json!({"queue": "email", "id": "1", "count": 2_101, "logs": ["row 2099", "end\u{1b}[2J"]}));
 }
 
 #[test]

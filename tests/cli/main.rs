@@ -5,8 +5,11 @@
 mod support;
 
 mod arguments;
+mod bulk;
 mod check;
 mod harness;
 mod jobs;
+mod queues;
 mod run;
+mod seed;
 mod watch;

@@ -1,28 +1,36 @@
-//! `oxherd job`: add jobs, and look at those that are there. A file for each verb.
+//! `oxherd job`: add jobs, look at those that are there, and change what is to become of them. A file for each verb, or
+//! for verbs that are one idea.
 
+mod each;
+mod logs;
 mod ls;
+mod remove;
+mod retry;
+mod selection;
 mod show;
+mod tree;
+mod update;
 
 use clap::Subcommand;
 
 use super::enqueue::Add;
 use super::session::Session;
-use super::{Error, Exit, value};
-use crate::job::{JobId, QueueName};
+use super::{Error, Exit};
+
+pub use each::{Preview, jobs, jobs_that_are};
+pub use remove::REMOVE;
+pub use selection::{Filter, Pages};
 
 #[derive(Subcommand)]
 pub enum Verb {
     Add(Add),
     Ls(ls::List),
-    /// Show everything about one job
-    Show {
-        /// Name of the queue
-        #[arg(value_parser = value::queue)]
-        queue: QueueName,
-        /// Id of the job
-        #[arg(value_parser = value::id)]
-        id: JobId,
-    },
+    Show(show::Show),
+    Logs(logs::Logs),
+    Retry(retry::Retry),
+    Promote(retry::Promote),
+    Update(update::Update),
+    Remove(remove::Remove),
 }
 
 impl Verb {
@@ -30,7 +38,12 @@ impl Verb {
         match self {
             Self::Add(add) => add.execute(session),
             Self::Ls(list) => list.execute(session),
-            Self::Show { queue, id } => show::show(&queue, &id, session),
+            Self::Show(show) => show.execute(session),
+            Self::Logs(logs) => logs.execute(session),
+            Self::Retry(retry) => retry.execute(session),
+            Self::Promote(promote) => promote.execute(session),
+            Self::Update(update) => update.execute(session),
+            Self::Remove(remove) => remove.execute(session),
         }
     }
 }

@@ -1,34 +1,61 @@
 //! `oxherd job show`: everything about one job.
 
+use clap::Args;
 use serde_json::Value;
 
 use super::super::print::{Colour, Out};
 use super::super::queue::known;
 use super::super::session::Session;
 use super::super::time::moment;
-use super::super::{Error, Exit};
+use super::super::{Error, Exit, value};
+use super::tree;
 use crate::daemon::escape;
 use crate::job::{JobId, QueueName};
-use crate::store::JobRecord;
+use crate::store::{JobRecord, Store};
 
-pub fn show(queue: &QueueName, id: &JobId, session: &mut Session) -> Result<Exit, Error> {
-    let (name, wanted) = (queue.clone(), id.clone());
-    let job = session.with_store(|store, _| async move {
-        let job = store.queue(&name).job(&wanted).await?;
-        if job.is_none() {
-            known(&store, &name).await?;
+/// Show everything about one job
+#[derive(Args)]
+pub struct Show {
+    /// Name of the queue
+    #[arg(value_parser = value::queue)]
+    queue: QueueName,
+    /// Id of the job
+    #[arg(value_parser = value::id)]
+    id: JobId,
+    /// Its children and theirs, over all queues, instead of its details; with --json nested
+    #[arg(long)]
+    tree: bool,
+}
+
+impl Show {
+    pub fn execute(self, session: &mut Session) -> Result<Exit, Error> {
+        if self.tree {
+            return tree::show(self.queue, self.id, session);
         }
-        Ok::<_, Error>(job)
-    })??;
-    let Some(job) = job else {
-        return Err(Error::No(format!("no job {:?} in queue {queue}; it may be finished and removed", id.as_str())));
-    };
-    if session.out.is_json() {
-        session.out.json(&job)?;
-    } else {
-        print(&mut session.out, &job)?;
+        let job = session.with_store(|store, _| async move { existing(&store, &self.queue, &self.id).await })??;
+        if session.out.is_json() {
+            session.out.json(&job)?;
+        } else {
+            print(&mut session.out, &job)?;
+        }
+        Ok(Exit::Done)
     }
-    Ok(Exit::Done)
+}
+
+/// A job that must be there.
+pub async fn existing(store: &Store, queue: &QueueName, id: &JobId) -> Result<JobRecord, Error> {
+    match store.queue(queue).job(id).await? {
+        Some(job) => Ok(job),
+        None => Err(missing(store, queue, id).await),
+    }
+}
+
+/// What is to be said of a job that is not there: maybe not even its queue is.
+pub async fn missing(store: &Store, queue: &QueueName, id: &JobId) -> Error {
+    match known(store, queue).await {
+        Ok(_) => Error::No(format!("no job {:?} in queue {queue}; it may be finished and removed", id.as_str())),
+        Err(error) => error,
+    }
 }
 
 /// The job for people: short fields as pairs, long ones as blocks, what is not there left out.

@@ -1,12 +1,15 @@
-//! `oxherd queue`: what is in the queues. A file for each verb, or for verbs that are one idea.
+//! `oxherd queue`: what is in the queues, and what is to become of them. A file for each verb, or for verbs that are one idea.
 
+mod empty;
+mod limit;
 mod ls;
+mod pause;
 mod show;
 
 use clap::Subcommand;
 
 use super::session::Session;
-use super::{Error, Exit, value};
+use super::{Error, Exit};
 use crate::job::{QueueName, State};
 use crate::store::{Overview, Store};
 
@@ -14,19 +17,28 @@ use crate::store::{Overview, Store};
 pub enum Verb {
     /// List every queue under the prefix with its counts
     Ls,
-    /// Show one queue
-    Show {
-        /// Name of the queue
-        #[arg(value_parser = value::queue)]
-        queue: QueueName,
-    },
+    Show(show::Show),
+    /// Stop workers from taking jobs; those that run go on
+    Pause(pause::Pause),
+    /// Let workers take jobs again
+    Resume(pause::Pause),
+    Limit(limit::Limits),
+    Drain(empty::Drain),
+    Clean(empty::Clean),
+    Obliterate(empty::Obliterate),
 }
 
 impl Verb {
     pub fn execute(self, session: &mut Session) -> Result<Exit, Error> {
         match self {
             Self::Ls => ls::list(session),
-            Self::Show { queue } => show::show(&queue, session),
+            Self::Show(show) => show.execute(session),
+            Self::Pause(pause) => pause.execute(true, session),
+            Self::Resume(pause) => pause.execute(false, session),
+            Self::Limit(limit) => limit.execute(session),
+            Self::Drain(drain) => drain.execute(session),
+            Self::Clean(clean) => clean.execute(session),
+            Self::Obliterate(obliterate) => obliterate.execute(session),
         }
     }
 }

@@ -1,21 +1,109 @@
 //! `oxherd queue show`: all there is to know about one queue.
 
+use clap::Args;
+use serde::Serialize;
+
 use super::super::session::Session;
 use super::super::time::age;
-use super::super::{Error, Exit};
+use super::super::{Error, Exit, value};
 use super::known;
-use crate::job::{QueueName, State};
-use crate::store::{self, Overview};
+use crate::job::{QueueName, State, millis};
+use crate::store::{self, Metrics, Overview, Store};
 
-pub fn show(name: &QueueName, session: &mut Session) -> Result<Exit, Error> {
-    let queue = name.clone();
-    let overview = session.with_store(|store, _| async move { known(&store, &queue).await })??;
-    if session.out.is_json() {
-        session.out.json(&overview)?;
-    } else {
-        session.out.pairs(&pairs(&overview))?;
+/// Show one queue
+#[derive(Args)]
+pub struct Show {
+    /// Name of the queue
+    #[arg(value_parser = value::queue)]
+    queue: QueueName,
+    /// How many jobs wait with each priority, too
+    #[arg(long)]
+    priorities: bool,
+    /// How many jobs have ended, in all and minute by minute, too; counted by workers with metrics switched on
+    #[arg(long)]
+    metrics: bool,
+}
+
+/// What is shown. Serialises to the JSON of `queue show --json`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct View {
+    #[serde(flatten)]
+    overview: Overview,
+    /// How long a used-up rate limit holds, in ms.
+    rate_limited_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priorities: Option<Vec<Priority>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<Ended>,
+}
+
+#[derive(Serialize)]
+struct Priority {
+    priority: u32,
+    count: u64,
+}
+
+#[derive(Serialize)]
+struct Ended {
+    completed: Metrics,
+    failed: Metrics,
+}
+
+impl Show {
+    pub fn execute(self, session: &mut Session) -> Result<Exit, Error> {
+        let view = session.with_store(|store, _| async move { self.read(&store).await })??;
+        if session.out.is_json() {
+            session.out.json(&view)?;
+        } else {
+            session.out.pairs(&view.pairs())?;
+        }
+        Ok(Exit::Done)
     }
-    Ok(Exit::Done)
+
+    async fn read(&self, store: &Store) -> Result<View, Error> {
+        let overview = known(store, &self.queue).await?;
+        let queue = store.queue(&self.queue);
+        let rate_limited_ms = queue.rate_limit_ttl().await?.map(millis);
+        let mut view = View { overview, rate_limited_ms, priorities: None, metrics: None };
+        if self.priorities {
+            let counts = queue.priorities().await?;
+            view.priorities = Some(counts.into_iter().map(|(priority, count)| Priority { priority, count }).collect());
+        }
+        if self.metrics {
+            let (completed, failed) = (queue.metrics(State::Completed).await?, queue.metrics(State::Failed).await?);
+            view.metrics = Some(Ended { completed, failed });
+        }
+        Ok(view)
+    }
+}
+
+impl View {
+    fn pairs(&self) -> Vec<(&'static str, String)> {
+        /// Minutes shown to people.
+        const MINUTES: usize = 15;
+        let mut pairs = pairs(&self.overview);
+        if let Some(ms) = self.rate_limited_ms {
+            pairs.push(("rate limited for", age(ms)));
+        }
+        for Priority { priority, count } in self.priorities.iter().flatten() {
+            let priority = if *priority == 0 { "none".to_owned() } else { priority.to_string() };
+            pairs.push(("priority", format!("{priority}: {count}")));
+        }
+        if let Some(Ended { completed, failed }) = &self.metrics {
+            for (total, minutes, metrics) in [
+                ("completed in all", "completed per minute", completed),
+                ("failed in all", "failed per minute", failed),
+            ] {
+                pairs.push((total, metrics.count.to_string()));
+                let newest: Vec<_> = metrics.data.iter().take(MINUTES).map(ToString::to_string).collect();
+                if !newest.is_empty() {
+                    pairs.push((minutes, format!("{} (the newest first)", newest.join(" "))));
+                }
+            }
+        }
+        pairs
+    }
 }
 
 fn pairs(overview: &Overview) -> Vec<(&'static str, String)> {

@@ -1,0 +1,204 @@
+//! Does one thing to many jobs: shows what would be done, asks where something is destroyed, does it, and says of how
+//! many it was done and why not of the others.
+
+use std::future::Future;
+
+use futures_util::stream::{self, StreamExt as _};
+use serde_json::json;
+
+use super::super::consent::Consent;
+use super::super::print::{self, Out, Table};
+use super::super::queue::known;
+use super::super::{Error, Exit, progress};
+use super::ls;
+use super::selection::Targets;
+use crate::job::{JobId, QueueName, State};
+use crate::store::{self, Code, JobRecord, Store};
+
+/// Calls under way at once.
+const IN_FLIGHT: usize = 64;
+/// Refusals told to people one by one.
+const TOLD: usize = 5;
+
+/// What is done, in words, and to which jobs it can be done.
+pub struct Deed {
+    /// "retry"
+    pub verb: &'static str,
+    /// "retried"
+    pub done: &'static str,
+    /// "in", or "from" for what is gone then.
+    pub at: &'static str,
+    /// The states it starts from.
+    pub from: &'static [State],
+}
+
+/// Why one job was left as it was.
+pub enum No {
+    /// That one cannot, the next one may.
+    Refused(String),
+    /// Nothing can any more.
+    Failed(store::Error),
+}
+
+impl From<store::Error> for No {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Rejected { code, .. } => Self::Refused(code.to_string()),
+            error => Self::Failed(error),
+        }
+    }
+}
+
+impl No {
+    pub fn missing() -> Self {
+        Self::Refused(Code::Missing.to_string())
+    }
+}
+
+/// Of how many jobs it was done, and why not of the others.
+#[derive(Default)]
+struct Tally {
+    done: u64,
+    refused: Vec<(JobId, String)>,
+}
+
+impl Deed {
+    /// Does it to every target, or shows them. `consent` is asked for where a filter chooses what is destroyed.
+    pub async fn carry_out<Fut>(
+        &self,
+        store: &Store,
+        targets: &Targets,
+        consent: Consent,
+        out: &mut Out,
+        act: impl Fn(JobId) -> Fut,
+    ) -> Result<Exit, Error>
+    where
+        Fut: Future<Output = Result<(), No>>,
+    {
+        known(store, &targets.queue).await?;
+        if consent.dry_run {
+            return self.preview(store, targets, out).await;
+        }
+        let ids = targets.collect(store).await?;
+        if targets.ids.is_empty() && !ids.is_empty() {
+            consent.ask(format!("{} {} {} {}", self.verb, jobs(ids.len()), self.at, targets.queue)).await?;
+        }
+        let bar = progress::jobs(ids.len() as u64);
+        let mut tally = Tally::default();
+        let mut failure = None;
+        let mut answers = stream::iter(ids)
+            .map(|id| {
+                let answer = act(id.clone());
+                async move { (id, answer.await) }
+            })
+            // in order: what is run again first was first
+            .buffered(IN_FLIGHT);
+        while let Some((id, answer)) = answers.next().await {
+            bar.inc(1);
+            match answer {
+                Ok(()) => tally.done += 1,
+                Err(No::Refused(reason)) => tally.refused.push((id, reason)),
+                Err(No::Failed(error)) => {
+                    failure = Some(error);
+                    break;
+                }
+            }
+        }
+        bar.finish_and_clear();
+        self.tell(&tally, targets, out)?;
+        match failure {
+            Some(error) => Err(error.into()),
+            None if tally.refused.is_empty() => Ok(Exit::Done),
+            None => Ok(Exit::No),
+        }
+    }
+
+    fn tell(&self, tally: &Tally, targets: &Targets, out: &mut Out) -> Result<(), Error> {
+        if out.is_json() {
+            let refused: Vec<_> =
+                tally.refused.iter().map(|(id, reason)| json!({"id": id, "reason": reason})).collect();
+            out.json(&json!({"queue": targets.queue, "done": tally.done, "refused": refused}))?;
+            return Ok(out.flush()?);
+        }
+        let done = usize::try_from(tally.done).unwrap_or(usize::MAX);
+        let refused = match tally.refused.len() {
+            0 => String::new(),
+            n => format!(", refused {n}"),
+        };
+        out.line(format_args!("{} {} {} {}{refused}", self.done, jobs(done), self.at, targets.queue))?;
+        out.flush()?;
+        for (id, reason) in tally.refused.iter().take(TOLD) {
+            print::error(format_args!("cannot {} job {id}: {reason}", self.verb));
+        }
+        if tally.refused.len() > TOLD {
+            print::error(format_args!("… and {} more", tally.refused.len() - TOLD));
+        }
+        Ok(())
+    }
+
+    /// The jobs it would be done to: a table and their number, or their ids.
+    async fn preview(&self, store: &Store, targets: &Targets, out: &mut Out) -> Result<Exit, Error> {
+        let mut show = Preview::default();
+        if let Some(mut pages) = targets.pages(store) {
+            while let Some(jobs) = pages.next().await? {
+                show.page(out, &jobs, store)?;
+            }
+        } else {
+            let queue = store.queue(&targets.queue);
+            for id in &targets.ids {
+                match queue.job(id).await? {
+                    Some(job) if self.from.contains(&job.state) => show.page(out, &[job], store)?,
+                    Some(job) => print::note(format_args!("cannot {} job {id}: it is {}", self.verb, job.state)),
+                    None => print::note(format_args!("cannot {} job {id}: {}", self.verb, Code::Missing)),
+                }
+            }
+        }
+        show.end(out, self, &targets.queue)
+    }
+}
+
+/// What a dry run has shown so far.
+pub struct Preview {
+    table: Table,
+    ids: Vec<JobId>,
+    count: usize,
+}
+
+impl Default for Preview {
+    fn default() -> Self {
+        Self { table: Table::new(&ls::HEAD), ids: Vec::new(), count: 0 }
+    }
+}
+
+impl Preview {
+    pub fn page(&mut self, out: &mut Out, jobs: &[JobRecord], store: &Store) -> Result<(), Error> {
+        self.count += jobs.len();
+        if out.is_json() {
+            self.ids.extend(jobs.iter().map(|job| job.id.clone()));
+            return Ok(());
+        }
+        ls::print(out, &mut self.table, jobs, store.now())
+    }
+
+    pub fn end(self, out: &mut Out, deed: &Deed, queue: &QueueName) -> Result<Exit, Error> {
+        let (verb, count) = (deed.verb, self.count);
+        if out.is_json() {
+            out.json(&json!({"queue": queue, "dryRun": true, "verb": verb, "count": count, "ids": self.ids}))?;
+        } else {
+            out.line(format_args!("would {verb} {} {} {queue}", jobs(count), deed.at))?;
+        }
+        out.flush()?;
+        Ok(Exit::Done)
+    }
+}
+
+/// `1 job`, `2 jobs`.
+pub fn jobs(count: usize) -> String {
+    jobs_that_are("", count)
+}
+
+/// `1 failed job`, `2 failed jobs`.
+pub fn jobs_that_are(what: &str, count: usize) -> String {
+    let (blank, plural) = (if what.is_empty() { "" } else { " " }, if count == 1 { "" } else { "s" });
+    format!("{count}{blank}{what} job{plural}")
+}
