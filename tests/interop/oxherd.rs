@@ -2,6 +2,7 @@
 //! nothing.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -53,11 +54,14 @@ impl Oxherd {
     }
 }
 
-/// Does what worker.mjs does with the same data.
+/// Does what worker.mjs does with the same data; `until` names a file, and the job takes until it is there.
 pub fn like_node(envelope: &Value) -> (u16, String) {
     let (attempt, data) = (envelope["job"]["attempt"].as_u64().unwrap(), &envelope["data"]);
     if let Some(ms) = data["work"].as_u64() {
         std::thread::sleep(Duration::from_millis(ms));
+    }
+    while data["until"].as_str().is_some_and(|file| !Path::new(file).exists()) {
+        std::thread::sleep(Duration::from_millis(10));
     }
     if data["failures"].as_u64().is_some_and(|failures| attempt <= failures) {
         let status = if data["fatal"] == true { 400 } else { 500 };
