@@ -377,7 +377,7 @@ impl Pool {
             tracing::error!(
                 queue = %job.queue,
                 job = %job.id,
-                scheduler,
+                scheduler = scheduler.scheduler,
                 "took an iteration of a job scheduler, which oxherd does not continue: the series ends here unless a \
                  producer upserts the scheduler again; let BullMQ workers alone work this queue"
             );

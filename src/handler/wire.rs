@@ -39,7 +39,7 @@ struct Head<'a> {
 
 /// The request body: what a handler is told of a job. The data goes in byte for byte.
 pub(crate) fn envelope(job: &Job, ctx: &JobContext) -> Vec<u8> {
-    let schedule = job.scheduler.as_deref();
+    let schedule = job.scheduler.as_ref().map(|iteration| iteration.scheduler.as_str());
     let head = Head {
         id: job.id.as_str(),
         queue: job.queue.as_str(),
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn a_scheduled_job_says_which_slot_it_fills() {
         let mut job = job("null");
-        job.scheduler = Some("a:b".into());
+        job.scheduler = Some(crate::job::Iteration { scheduler: "a:b".into(), opts: String::new() });
         job.id = JobId::stored("repeat:a:b:1788253198000");
         let text = String::from_utf8(envelope(&job, &context())).unwrap();
         assert!(text.contains(r#""schedule":"a:b","scheduledAt":1788253198000}"#), "{text}");

@@ -9,6 +9,7 @@ pub mod name;
 pub mod options;
 pub mod outcome;
 pub mod schedule;
+pub mod series;
 pub mod state;
 pub mod verdict;
 
@@ -24,6 +25,7 @@ pub use name::{JobId, NameError, QueueName};
 pub use options::{JobOptions, Keep, OptionsError};
 pub use outcome::{Failure, Outcome};
 pub use schedule::{Schedule, ScheduleError};
+pub use series::{Iteration, SchedulerSpec, SpecError, Template};
 pub use state::State;
 pub use verdict::{Policy, Verdict};
 
@@ -84,8 +86,8 @@ pub struct Job {
     pub deferred_failure: Option<String>,
     /// Full key of the parent in a flow.
     pub parent_key: Option<String>,
-    /// Id of the job scheduler this job is an iteration of (`rjk`).
-    pub scheduler: Option<String>,
+    /// The job scheduler this job is an iteration of.
+    pub scheduler: Option<Iteration>,
     /// Stack traces of earlier attempts, a JSON array of strings as stored.
     pub stacktrace: Option<String>,
 }

@@ -143,9 +143,21 @@ impl JobOptions {
     /// The JSON text BullMQ would store. `attempts` is always there, as in Node.
     #[must_use]
     pub fn encode(&self) -> String {
+        Value::Object(self.members(Some(self.attempts.unwrap_or(0)))).to_string()
+    }
+
+    /// As [`JobOptions::encode`], with nothing but what is set: the options of a template.
+    #[must_use]
+    pub fn encode_set(&self) -> String {
+        Value::Object(self.members(self.attempts)).to_string()
+    }
+
+    fn members(&self, attempts: Option<u32>) -> Map<String, Value> {
         let mut members = self.extra.clone();
         let mut put = |name: &str, value: Value| members.insert(name.to_owned(), value);
-        put("attempts", self.attempts.unwrap_or(0).into());
+        if let Some(attempts) = attempts {
+            put("attempts", attempts.into());
+        }
         if let Some(backoff) = &self.backoff {
             let mut inner = Map::new();
             let kind = match &backoff.kind {
@@ -201,7 +213,7 @@ impl JobOptions {
         if let Some(failure) = self.on_failure {
             put(failure.stored_name(), true.into());
         }
-        Value::Object(members).to_string()
+        members
     }
 }
 

@@ -7,7 +7,7 @@ use super::Value;
 use serde_json::value::RawValue;
 
 use super::Error;
-use crate::job::{Job, JobId, JobOptions, QueueName, UnixMillis};
+use crate::job::{Iteration, Job, JobId, JobOptions, QueueName, UnixMillis};
 
 /// Values of one job in the reply of a take, in the order of `fragments/read_job.lua`.
 pub(super) const FIELDS: usize = 13;
@@ -42,9 +42,10 @@ fn read_job(queue: &QueueName, values: &mut impl Iterator<Item = Value>, now: Un
         broken = Some(reason);
         RawValue::NULL.to_owned()
     });
-    let opts = match text(next()) {
+    let stored_opts = text(next());
+    let opts = match &stored_opts {
         None => JobOptions::default(),
-        Some(stored) => match JobOptions::parse(&stored) {
+        Some(stored) => match JobOptions::parse(stored) {
             Ok((opts, warnings)) => {
                 for warning in warnings {
                     tracing::warn!(%queue, job = %id, "{warning}");
@@ -77,7 +78,7 @@ fn read_job(queue: &QueueName, values: &mut impl Iterator<Item = Value>, now: Un
         stalled,
         deferred_failure,
         parent_key: text(next()),
-        scheduler: text(next()),
+        scheduler: text(next()).map(|scheduler| Iteration { scheduler, opts: stored_opts.unwrap_or_default() }),
         stacktrace: text(next()),
     }
 }
