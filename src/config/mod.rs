@@ -12,6 +12,7 @@ pub mod redis;
 pub mod status;
 pub mod units;
 mod url;
+mod zone;
 
 #[cfg(feature = "daemon")]
 pub mod error;
@@ -53,6 +54,7 @@ pub use redis::{AtStart, Endpoint, Redis, Secret};
 #[cfg(feature = "daemon")]
 pub use show::{show, show_json};
 pub use status::{Status, StatusFormat};
+pub use zone::local_zone;
 
 /// Everything one process needs to know.
 #[derive(Debug, Clone, Default, PartialEq)]

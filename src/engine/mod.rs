@@ -32,6 +32,7 @@ mod record;
 mod renewer;
 mod rescuer;
 mod run;
+mod series;
 mod service;
 mod shared;
 mod slots;

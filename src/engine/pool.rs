@@ -30,6 +30,7 @@ use super::fetcher::Door;
 use super::phase::Phase;
 use super::record::deferred_outcome;
 use super::renewer::Locks;
+use super::series::Series;
 use super::shared::Shared;
 use super::slots::{Occupant, Slot, Slots, Stage};
 use crate::config;
@@ -373,24 +374,14 @@ impl Pool {
             stage: Stage::Running,
             task: None,
         };
-        if let Some(scheduler) = &job.scheduler {
-            tracing::error!(
-                queue = %job.queue,
-                job = %job.id,
-                scheduler = scheduler.scheduler,
-                "took an iteration of a job scheduler, which oxherd does not continue: the series ends here unless a \
-                 producer upserts the scheduler again; let BullMQ workers alone work this queue"
-            );
-        }
         let slot = self.slots.put(occupant);
-        if let Some(outcome) = deferred_outcome(&job, config) {
-            self.ended(slot, &token, outcome);
-            return;
-        }
-        let Some(handler) = self.settings.router.find(&job.name).cloned() else {
-            let outcome = super::record::unmatched(&job, config.unmatched);
-            self.ended(slot, &token, outcome);
-            return;
+        let series = Series::of(&job, &self.settings.queue, &self.shared);
+        let handler = match (deferred_outcome(&job, config), self.settings.router.find(&job.name).cloned()) {
+            (None, Some(handler)) => handler,
+            (deferred, _) => {
+                let outcome = deferred.unwrap_or_else(|| super::record::unmatched(&job, config.unmatched));
+                return self.ended_unrun(slot, token, outcome, series);
+            }
         };
         self.shared.tell(&Event::Started { job: Arc::clone(&job) });
         let (timeout, outbox) = (config.timeout, self.outbox.clone());
@@ -400,11 +391,23 @@ impl Pool {
         }
         let inline = handler.runs_inline();
         let run = async move {
-            let outcome = execute(handler, job, ctx, timeout).await;
+            let outcome = Series::around(series, execute(handler, job, ctx, timeout)).await;
             let _ = outbox.send(Message::Ended { slot, token, outcome });
         };
         let task = if inline { tokio::spawn(run) } else { self.shared.handlers.spawn(run) };
         self.slots.with(slot, |occupant| occupant.task = Some(task.abort_handle()));
+    }
+
+    /// Ends a job whose outcome was decided before it was taken.
+    fn ended_unrun(&mut self, slot: Slot, token: Token, outcome: Outcome, series: Option<Series>) {
+        if series.is_none() {
+            return self.ended(slot, &token, outcome);
+        }
+        let outbox = self.outbox.clone();
+        tokio::spawn(async move {
+            let outcome = Series::around(series, std::future::ready(outcome)).await;
+            let _ = outbox.send(Message::Ended { slot, token, outcome });
+        });
     }
 
     fn hear(&mut self, message: Message) {

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::event::{Event, Observers};
 use super::renewer::{Locks, Register};
+use crate::config;
 use crate::store::Token;
 
 pub(crate) struct Shared {
@@ -21,6 +22,8 @@ pub(crate) struct Shared {
     register: Register,
     /// Where handlers run that may take a thread's time.
     pub(crate) handlers: Handlers,
+    /// The time zone of cron patterns that name none, once there was one.
+    zone: OnceLock<Arc<str>>,
     takes: AtomicU64,
     /// Jobs that may still be taken, where there is a bound.
     budget: Option<AtomicI64>,
@@ -42,9 +45,15 @@ impl Shared {
             totals: Totals::default(),
             register,
             handlers,
+            zone: OnceLock::new(),
             takes: AtomicU64::new(0),
             budget: budget.map(|jobs| AtomicI64::new(i64::try_from(jobs).unwrap_or(i64::MAX))),
         }
+    }
+
+    /// The time zone of cron patterns that name none.
+    pub(crate) fn zone(&self) -> Arc<str> {
+        Arc::clone(self.zone.get_or_init(|| config::local_zone().into()))
     }
 
     pub(crate) fn tell(&self, event: &Event) {

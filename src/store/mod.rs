@@ -21,6 +21,7 @@ mod moves;
 mod queue;
 mod record;
 mod reply;
+mod schedule;
 mod script;
 mod server;
 mod subscription;
@@ -53,6 +54,8 @@ pub use queue::{Counts, MAX_PAGE, Overview, Queue, StoredRateLimit};
 pub use record::JobRecord;
 pub use reply::Code;
 pub(crate) use reply::Recorded;
+pub(crate) use schedule::NextIteration;
+pub use schedule::{Definition, StoredScheduler};
 pub use server::{ServerInfo, ServerKind, ServerUsage};
 pub use subscription::{Message, Subscription};
 

@@ -114,6 +114,7 @@ macro_rules! fragments {
 scripts! {
     ADD_FLOWS = "add_flows",
     ADD_JOBS = "add_jobs",
+    ADD_NEXT_ITERATION = "add_next_iteration",
     ADOPT_JOBS = "adopt_jobs",
     CHANGE_DELAY = "change_delay",
     CHANGE_PRIORITY = "change_priority",
@@ -142,14 +143,18 @@ scripts! {
     RELEASE_LOCKS = "release_locks",
     REMOVE = "remove",
     REMOVE_CHILD_DEPENDENCY = "remove_child_dependency",
+    REMOVE_SCHEDULER = "remove_scheduler",
     RESUME = "resume",
     RETRY = "retry",
+    SCHEDULERS = "schedulers",
     SET_LIMITS = "set_limits",
     UPDATE_JOBS = "update_jobs",
+    UPSERT_SCHEDULER = "upsert_scheduler",
 }
 
 const FRAGMENTS: &[(&str, &str)] = fragments![
     "add_delayed",
+    "add_iteration",
     "add_prioritized",
     "attach_child",
     "child_back",
@@ -171,6 +176,7 @@ const FRAGMENTS: &[(&str, &str)] = fragments![
     "make_ready",
     "mark",
     "mark_delayed",
+    "next_every",
     "open_status",
     "promote_due",
     "publish_status",

@@ -9,6 +9,7 @@ mod jobs;
 mod keyspace;
 mod play;
 mod queues;
+mod series;
 mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -98,11 +98,11 @@ impl<'a> Play<'a> {
             "fetch" => {
                 let take = Take { token: text(1).into(), want: words.get(2).map_or(1, |n| n.text.parse().unwrap()) };
                 let taken = self.work_queue().move_to_active(&take).await?;
-                return Ok(self.remember(taken));
+                return self.remember(taken).await;
             }
             "adopt" => {
                 let jobs = self.work_queue().adopt_jobs(&text(1).into(), &[]).await?;
-                return Ok(self.remember(Taken { jobs, ..Taken::default() }));
+                return self.remember(Taken { jobs, ..Taken::default() }).await;
             }
             "complete" => {
                 let value = RawValue::from_string(word(3).json.as_ref().unwrap().to_string()).unwrap();
@@ -159,6 +159,9 @@ impl<'a> Play<'a> {
                 if let Some(answer) = Box::pin(self.perform_on_queue(step)).await {
                     return answer;
                 }
+                if let Some(answer) = Box::pin(self.perform_series(step)).await {
+                    return answer;
+                }
                 panic!("line {}: unknown step {other}", step.line)
             }
         }
@@ -187,7 +190,7 @@ impl<'a> Play<'a> {
         self.store.queue(&self.queue.name)
     }
 
-    fn work_queue(&self) -> WorkQueue {
+    pub(super) fn work_queue(&self) -> WorkQueue {
         let silent = config::Status { enabled: false, ..config::Status::default() };
         WorkQueue::new(self.store, &self.queue, &silent, self.worker.as_deref(), false)
     }
@@ -201,7 +204,7 @@ impl<'a> Play<'a> {
         raw(self.store, CALL, &args).await;
     }
 
-    fn job(&self, id: &str) -> &Job {
+    pub(super) fn job(&self, id: &str) -> &Job {
         self.jobs.get(&JobId::stored(&keyspace::restored(id))).unwrap_or_else(|| panic!("job {id} was never taken"))
     }
 
@@ -236,12 +239,12 @@ impl<'a> Play<'a> {
             Recorded::Refused { code, place } => format!("refused {code:?} {place}"),
         };
         if take.is_some() {
-            answer = format!("{answer}, {}", self.remember(taken));
+            answer = format!("{answer}, {}", self.remember(taken).await?);
         }
         Ok(answer)
     }
 
-    fn remember(&mut self, taken: Taken) -> String {
+    async fn remember(&mut self, taken: Taken) -> Result<String, Error> {
         let mut answer = joined(taken.jobs.iter().map(|job| job.id.as_str()));
         if answer.is_empty() {
             answer = "nothing".into();
@@ -252,8 +255,10 @@ impl<'a> Play<'a> {
         if let Some(due) = taken.next_due {
             answer = format!("{answer} due={}", due.0 - T0);
         }
+        let ids: Vec<JobId> = taken.jobs.iter().map(|job| job.id.clone()).collect();
         self.jobs.extend(taken.jobs.into_iter().map(|job| (job.id.clone(), job)));
-        answer
+        self.go_on(&ids).await?;
+        Ok(answer)
     }
 }
 

@@ -1,0 +1,31 @@
+--[[
+  Removes a job scheduler, with the iteration that waits for its time. One that is waiting already, or active, stays.
+
+  KEYS[1]  hash  K(meta), names the slot; all other keys derive from ARGV[1]
+
+  ARGV[1]  text  base "P:Q:"
+  ARGV[2]  text  id of the scheduler
+
+  Reply:   0, or 1 when there was none
+  Codes:   none
+  Events:  removed
+  Protocol: §5.13.5, bullmq 5.81.5 and 6.7.0
+]]
+--@include queue_state
+--@include emit
+--@include delete_jobs
+
+local base, sid = ARGV[1], ARGV[2]
+local score = redis.call('ZSCORE', base .. 'repeat', sid)
+if score then
+  local id = 'repeat:' .. sid .. ':' .. string.format('%.0f', tonumber(score))
+  if redis.call('ZSCORE', base .. 'delayed', id) then
+    -- first what needs memory: without any, nothing else is done
+    emit(queue_state(base), 'removed', 'jobId', id, 'prev', 'delayed')
+    redis.call('ZREM', base .. 'delayed', id)
+    delete_jobs(base, {id})
+  end
+end
+local listed = redis.call('ZREM', base .. 'repeat', sid)
+local defined = redis.call('DEL', base .. 'repeat:' .. sid)
+return listed + defined > 0 and 0 or 1
