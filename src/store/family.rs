@@ -46,16 +46,21 @@ impl Queue {
     /// What has become of the children of a job; nothing where it has none. Reads as many as there are, in small steps:
     /// one that ends meanwhile is told once, as ended.
     pub async fn dependencies(&self, id: &JobId) -> Result<Dependencies, Error> {
+        let Children { processed, ignored, failed, unprocessed } = self.children(id).await?;
+        Ok(Dependencies { processed, ignored, failed: failed.into_keys().collect(), unprocessed })
+    }
+
+    /// As [`Queue::dependencies`], with the moments of those that failed.
+    pub(super) async fn children(&self, id: &JobId) -> Result<Children, Error> {
         let mut unprocessed = self.scan_all("SSCAN", &self.keys.children(id, "dependencies")).await?;
-        let failed = self.scan_all("ZSCAN", &self.keys.children(id, "unsuccessful")).await?;
+        let failed = pairs(self.scan_all("ZSCAN", &self.keys.children(id, "unsuccessful")).await?);
         let ignored = pairs(self.scan_all("HSCAN", &self.keys.children(id, "failed")).await?);
         let processed = pairs(self.scan_all("HSCAN", &self.keys.children(id, "processed")).await?);
-        let failed: BTreeMap<String, String> = pairs(failed);
         unprocessed
             .retain(|key| !(processed.contains_key(key) || ignored.contains_key(key) || failed.contains_key(key)));
         unprocessed.sort_unstable();
         unprocessed.dedup();
-        Ok(Dependencies { processed, ignored, failed: failed.into_keys().collect(), unprocessed })
+        Ok(Children { processed, ignored, failed, unprocessed })
     }
 
     /// All a set, hash or sorted set holds. What is there all the time is met at least once.
@@ -136,6 +141,16 @@ impl Queue {
     }
 }
 
+/// What a parent keeps of its children.
+#[derive(Default)]
+pub(super) struct Children {
+    pub(super) processed: BTreeMap<String, String>,
+    pub(super) ignored: BTreeMap<String, String>,
+    /// Those that failed it, with the moment as Redis prints it.
+    pub(super) failed: BTreeMap<String, String>,
+    pub(super) unprocessed: Vec<String>,
+}
+
 /// A job on the way into a tree.
 struct Member {
     /// Its parent's place among the members.
@@ -154,7 +169,8 @@ impl Member {
     }
 }
 
-fn pairs(flat: Vec<String>) -> BTreeMap<String, String> {
+/// A flat list of keys and values as a map.
+pub(super) fn pairs(flat: Vec<String>) -> BTreeMap<String, String> {
     let mut map = BTreeMap::new();
     let mut flat = flat.into_iter();
     while let (Some(key), Some(value)) = (flat.next(), flat.next()) {

@@ -64,6 +64,11 @@ impl Keys {
         self.key(if state == State::Waiting { "wait" } else { state.as_str() })
     }
 
+    /// Where 5.x clients have the waiting jobs of a paused queue.
+    pub(crate) fn paused(&self) -> String {
+        self.key("paused")
+    }
+
     /// What a parent keeps of its children: `dependencies`, `processed`, `failed` or `unsuccessful`.
     pub(crate) fn children(&self, id: &JobId, kind: &str) -> String {
         format!("{}{id}:{kind}", self.base)
@@ -132,6 +137,38 @@ pub(crate) fn split_job(prefix: &str, key: &str) -> Option<(QueueName, JobId)> {
     Some((QueueName::new(queue).ok()?, JobId::stored(id)))
 }
 
+/// Whether a job may have the id: its keys are none that a queue has anyway.
+pub(crate) fn is_free(id: &JobId) -> bool {
+    let id = id.as_str();
+    let of_the_queue = State::ALL.iter().any(|state| state.as_str() == id)
+        || matches!(
+            id,
+            "" | "0"
+                | "wait"
+                | "paused"
+                | "id"
+                | "meta"
+                | "pc"
+                | "marker"
+                | "stalled"
+                | "stalled-check"
+                | "limiter"
+                | "events"
+                | "repeat"
+                | "delay"
+                | "priority"
+        );
+    let below = ["0:", "de:", "dn:", "metrics:"].iter().any(|start| id.starts_with(start))
+        || ["lock", "logs", "dependencies", "processed", "failed", "unsuccessful"]
+            .iter()
+            .any(|end| id.rsplit_once(':').is_some_and(|(_, last)| last == *end));
+    // of what belongs to schedulers only iterations are jobs
+    let scheduler = id.strip_prefix("repeat:").is_some_and(|rest| {
+        !rest.rsplit_once(':').is_some_and(|(_, at)| !at.is_empty() && at.bytes().all(|byte| byte.is_ascii_digit()))
+    });
+    !(of_the_queue || below || scheduler)
+}
+
 /// Standard base64 with padding.
 fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -178,6 +215,18 @@ mod tests {
         assert_eq!((queue.as_str(), id.as_str()), ("email", "7"));
         for other in ["other:email:7", "bull:email", "bull:email:a:b"] {
             assert_eq!(split_job("bull", other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_jobs_keys_are_none_of_the_queues() {
+        for id in ["1", "custom-1", "repeat:s:1700000000000", "repeat:a:b:5", "a:b:c", "waitx"] {
+            assert!(is_free(&JobId::stored(id)), "{id}");
+        }
+        for id in
+            ["", "0", "0:1", "wait", "completed", "meta", "repeat", "repeat:s", "de:x", "metrics:failed", "1:lock"]
+        {
+            assert!(!is_free(&JobId::stored(id)), "{id}");
         }
     }
 

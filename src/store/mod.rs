@@ -11,6 +11,7 @@ mod codec;
 mod connection;
 mod embedded;
 mod error;
+mod export;
 mod family;
 mod figures;
 mod finish;
@@ -23,12 +24,14 @@ mod record;
 mod reply;
 mod schedule;
 mod script;
+mod select;
 mod server;
 mod subscription;
 #[cfg(test)]
 pub(crate) mod testing;
 mod update;
 mod upkeep;
+mod walk;
 mod work;
 
 use std::sync::{Arc, OnceLock, Weak};
@@ -44,6 +47,7 @@ pub(crate) use claim::{Take, Taken};
 pub(crate) use connection::{Connection, Link, Role, Value};
 pub use embedded::Embedding;
 pub use error::Error;
+pub use export::{ExportedJob, Imported};
 pub use family::{Dependencies, JobTree};
 pub use figures::{Finished, Metrics};
 pub(crate) use finish::{Change, Finish};
@@ -56,10 +60,12 @@ pub use reply::Code;
 pub(crate) use reply::Recorded;
 pub(crate) use schedule::NextIteration;
 pub use schedule::{Definition, StoredScheduler};
+pub use select::{Selected, Selection};
 pub use server::{ServerInfo, ServerKind, ServerUsage};
 pub use subscription::{Message, Subscription};
 
 pub use update::Update;
+pub use walk::Cursor;
 pub(crate) use work::{Held, Token, WorkQueue};
 
 use clock::ServerClock;

@@ -121,11 +121,13 @@ scripts! {
     CHECK_QUEUE = "check_queue",
     CLEAN = "clean",
     COUNTS_PER_PRIORITY = "counts_per_priority",
+    EXPORT_JOBS = "export_jobs",
     DRAIN = "drain",
     EXTEND_LOCKS = "extend_locks",
     FAMILY_MEMBER = "family_member",
     FINISHED = "finished",
     FINISH_JOBS = "finish_jobs",
+    IMPORT_JOBS = "import_jobs",
     JOB = "job",
     JOBS = "jobs",
     LOGS = "logs",
@@ -148,8 +150,10 @@ scripts! {
     RETRY = "retry",
     SCHEDULERS = "schedulers",
     SET_LIMITS = "set_limits",
+    SUMMARIES = "summaries",
     UPDATE_JOBS = "update_jobs",
     UPSERT_SCHEDULER = "upsert_scheduler",
+    WALK = "walk",
 }
 
 const FRAGMENTS: &[(&str, &str)] = fragments![
@@ -168,6 +172,7 @@ const FRAGMENTS: &[(&str, &str)] = fragments![
     "drop_dependency",
     "emit",
     "finish_deduplication",
+    "follows",
     "forget_end",
     "is_held",
     "is_iteration",
