@@ -59,3 +59,6 @@ impl Queue {
         Ok(owner.as_string().map(|id| JobId::stored(&id)))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,24 +72,41 @@ local function clean_set(...)
   leave_set(key, ids)
 end
 
--- The cursor is the last entry that was left alone: jobs are taken from beyond it meanwhile, and when it
--- is gone itself, all beyond it is.
+-- How far from the served end the entry is now that was `skip` entries from it at the last call. Jobs are taken
+-- from there meanwhile; when it is gone itself, all beyond it is.
+local function distance_of(id, skip, length)
+  if skip == 0 or (skip <= length and redis.call('LINDEX', key, -skip) == id) then
+    return skip
+  end
+  local near = redis.call('LRANGE', key, -skip, math.min(-skip + 4999, -1))
+  local from = math.min(skip, length)
+  for at, found in ipairs(near) do
+    if found == id then
+      return from - at + 1
+    end
+  end
+  local at = redis.call('LPOS', key, id, 'RANK', skip * 2 > length and 1 or -1)
+  return at and length - at or 0
+end
+
+-- The cursor is the last entry that was left alone, and how far from the served end it was.
 local function clean_list()
   local length, skip = redis.call('LLEN', key), 0
+  local last = ''
   if name == 'active' then
     looked = length
   elseif cursor ~= '' then
-    local at = redis.call('LPOS', key, cursor, 'RANK', -1)
-    skip = at and length - at or 0
+    skip, last = string.match(cursor, '^(%d+) (.*)$')
+    skip = distance_of(last, tonumber(skip), length)
   end
   local page = looked > 0 and redis.call('LRANGE', key, -(skip + looked), -(skip + 1)) or {}
   more = #page == looked and name ~= 'active' and 1 or 0
-  local places = {}
+  local places, left = {}, 0
   for at = #page, 1, -1 do
     local id = page[at]
     if not is_old(id, 'finishedOn', 'processedOn', 'timestamp')
       or (name == 'active' and redis.call('EXISTS', base .. id .. ':lock') == 1) then
-      cursor = id
+      last, left = id, left + 1
     elseif #ids < most then
       ids[#ids + 1] = id
       places[#places + 1] = at - #page - 1 - skip
@@ -99,12 +116,15 @@ local function clean_list()
     end
   end
   sweep_jobs(q, ids, now)
+  if last ~= '' and name ~= 'active' then
+    cursor = skip + left .. ' ' .. last
+  end
   -- taken out in one walk; entries that start with "0:" are skipped by every worker, should the walk fail
   for _, place in ipairs(places) do
     redis.call('LSET', key, place, '0:cleaned')
   end
   if #places > 0 then
-    redis.call('LREM', key, -#places, '0:cleaned')
+    redis.call('LREM', key, skip * 2 > length and #places or -#places, '0:cleaned')
   end
 end
 

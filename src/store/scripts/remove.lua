@@ -26,8 +26,8 @@
 --@include drop_deduplication
 
 local now, which, how, most = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
--- entries of lists that are searched in one call: to find one job means to walk along its list
-local walk = 1000000
+-- entries of lists that are walked along in one call, once a job is found: that takes some 20 ms per half a million
+local walk = 250000
 local sets = {'completed', 'waiting-children', 'delayed', 'failed', 'prioritized'}
 local lists = {'active', 'wait', 'paused'}
 
