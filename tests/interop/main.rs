@@ -14,3 +14,4 @@ mod oxherd;
 mod pause;
 mod sequences;
 mod sharing;
+mod verbs;

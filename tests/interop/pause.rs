@@ -11,8 +11,28 @@ use super::support::eventually;
 use super::support::program::{Program, node};
 use super::support::redis::Redis;
 
+type Press = fn(&Redis, &mut Program, &str);
+
+fn by_node(_: &Redis, control: &mut Program, verb: &str) {
+    assert_eq!(control.press(&[verb]), Value::Null);
+}
+
+fn by_oxherd(redis: &Redis, _: &mut Program, verb: &str) {
+    oxherd(redis, &["queue", verb, "email"]);
+}
+
+/// Who pauses and who resumes, in turn.
+const ROUNDS: [(Press, Press); 6] = [
+    (by_node, by_node),
+    (by_oxherd, by_node),
+    (by_node, by_oxherd),
+    (by_oxherd, by_oxherd),
+    (by_oxherd, by_node),
+    (by_node, by_oxherd),
+];
+
 /// Both sides at work on many jobs, some of which fail first; paused and resumed again and again.
-fn again_and_again(version: u8, pause: impl Fn(&Redis, &mut Program), resume: impl Fn(&Redis, &mut Program)) {
+fn again_and_again(version: u8) {
     const JOBS: u64 = 400;
     let redis = Redis::start();
     let mut control = node("control.mjs", version, &redis, &["serve"]).ready();
@@ -23,19 +43,20 @@ fn again_and_again(version: u8, pause: impl Fn(&Redis, &mut Program), resume: im
     let producer = node("producer.mjs", version, &redis, &words);
     let completed = || redis.number(&["ZCARD", "bull:email:completed"]);
 
-    for round in 0..5 {
+    for (round, (pause, resume)) in ROUNDS.iter().enumerate() {
         let before = completed();
         eventually("work goes on", || completed() > before + 20);
-        pause(&redis, &mut control);
+        pause(&redis, &mut control, "pause");
+        assert_eq!(oxherd(&redis, &["queue", "show", "email"])["paused"], true);
         oxherd(&redis, &["job", "add", "email", "added while paused"]);
         control.press(&["add", "added while paused", &format!(r#"{{"round":{round}}}"#)]);
         // whoever still believed there was work would start it now; the stream will tell
         std::thread::sleep(Duration::from_millis(150));
         assert_eq!(redis.number(&["LLEN", "bull:email:active"]), 0, "still active");
-        resume(&redis, &mut control);
+        resume(&redis, &mut control, "resume");
     }
     producer.end();
-    eventually("all are completed", || completed() == JOBS + 10);
+    eventually("all are completed", || completed() == JOBS + 2 * ROUNDS.len() as u64);
     assert!(peer.receiver.count() > 40 && !worker.stop().is_empty());
 
     let entries = "local lines = {} for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '-', '+')) do \
@@ -51,19 +72,15 @@ fn again_and_again(version: u8, pause: impl Fn(&Redis, &mut Program), resume: im
             _ => {}
         }
     }
-    assert_eq!((pauses, done.len() as u64), (5, JOBS + 10));
-}
-
-fn press(verb: &'static str) -> impl Fn(&Redis, &mut Program) {
-    move |_, control| assert_eq!(control.press(&[verb]), Value::Null)
+    assert_eq!((pauses, done.len() as u64), (ROUNDS.len(), completed()));
 }
 
 #[test]
-fn node_6_pauses_and_resumes() {
-    again_and_again(6, press("pause"), press("resume"));
+fn node_6_and_oxherd_pause_and_resume_in_turn() {
+    again_and_again(6);
 }
 
 #[test]
-fn node_5_pauses_and_resumes() {
-    again_and_again(5, press("pause"), press("resume"));
+fn node_5_and_oxherd_pause_and_resume_in_turn() {
+    again_and_again(5);
 }

@@ -1,4 +1,4 @@
-//! Both on one queue: work is shared, pauses are honoured, each sees the other.
+//! Both on one queue: work is shared, each sees the other.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -73,49 +73,6 @@ fn a_python_worker_shares_the_work_and_no_job_runs_twice() {
     let redis = Redis::start();
     let worker = python("worker.py", &redis, &["--concurrency", "4", "--work", "5"]);
     shares_with(&redis, worker);
-}
-
-fn node_pauses(version: u8) {
-    let redis = Redis::start();
-    let receiver = Receiver::start(ok);
-    let mut daemon = Daemon::start(&redis, &one_queue(&receiver));
-    let control = |words: &[&str]| node("control.mjs", version, &redis, words).end();
-    control(&["add", "first", "{}"]);
-    eventually("the first job is done", || receiver.count() == 1);
-
-    control(&["pause"]);
-    control(&["add", "second", "{}"]);
-    control(&["add", "third", "{}", r#"{"priority":2}"#]);
-    assert_eq!(oxherd(&redis, &["queue", "show", "email"])["paused"], true);
-    // a third one falls due meanwhile; were oxherd to look at any of them, it would take them at once
-    control(&["add", "other", "{}", r#"{"delay":300}"#]);
-    eventually("the delay is over", || now(&redis) > due(&redis, "4") + 200);
-    assert_eq!(receiver.count(), 1, "worked although paused");
-
-    control(&["resume"]);
-    eventually("the rest is done", || receiver.count() == 4);
-    assert_eq!(daemon.stop(), Some(0));
-}
-
-/// Milliseconds, by the clock of the server.
-fn now(redis: &Redis) -> u64 {
-    redis.number(&["EVAL", "local t = redis.call('TIME') return t[1] * 1000 + math.floor(t[2] / 1000)", "0"])
-}
-
-/// When a delayed job was to start.
-fn due(redis: &Redis, id: &str) -> u64 {
-    let key = format!("bull:email:{id}");
-    redis.number(&["HGET", &key, "timestamp"]) + redis.number(&["HGET", &key, "delay"])
-}
-
-#[test]
-fn a_pause_by_node_6_is_honoured() {
-    node_pauses(6);
-}
-
-#[test]
-fn a_pause_by_node_5_is_honoured() {
-    node_pauses(5);
 }
 
 #[test]
