@@ -166,7 +166,8 @@ impl JobOptions {
                 BackoffKind::Other(name) => name,
             };
             inner.insert("type".into(), kind.into());
-            if !backoff.delay.is_zero() {
+            // BullMQ writes the delay of its own kinds always: none at all is another wish than none given
+            if !backoff.delay.is_zero() || !matches!(backoff.kind, BackoffKind::Other(_)) {
                 inner.insert("delay".into(), millis(backoff.delay).into());
             }
             if let Some(jitter) = backoff.jitter {
@@ -365,8 +366,7 @@ fn read_backoff(value: &Value) -> Result<Option<Backoff>, OptionsError> {
     let Value::Object(members) = value else {
         // a bare number is BullMQ's short form of a fixed backoff
         return match number(value) {
-            Some(n) => Ok(Some(Backoff { kind: BackoffKind::Fixed, delay: duration_ms(n), jitter: None })
-                .filter(|b| !b.delay.is_zero())),
+            Some(n) => Ok(Some(Backoff { kind: BackoffKind::Fixed, delay: duration_ms(n), jitter: None })),
             None => Err(wrong("backoff", "a number or an object", value)),
         };
     };
@@ -486,6 +486,8 @@ mod tests {
         assert_eq!(o.encode(), r#"{"tm":"t","attempts":0,"parent":{"id":"p","queue":"bull:q"},"fpof":true}"#);
         let named = parse(r#"{"attempts":2,"backoff":{"type":"mine"}}"#);
         assert_eq!(named.encode(), r#"{"attempts":2,"backoff":{"type":"mine"}}"#);
+        let at_once = parse(r#"{"attempts":2,"backoff":0}"#);
+        assert_eq!(at_once.encode(), r#"{"attempts":2,"backoff":{"type":"fixed","delay":0}}"#);
     }
 
     proptest! {
