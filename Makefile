@@ -1,4 +1,4 @@
-.PHONY: help run test fault lint setup bench check-deps
+.PHONY: help run test fault golden golden-data lint setup bench check-deps
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -11,6 +11,12 @@ test: setup lint ## everything a change has to pass
 
 fault: setup ## the fault tests, those that take minutes too
 	@OXHERD_SOAK=1 scripts/test.sh --test fault
+
+golden: ## compare what oxherd and BullMQ leave in Redis, and print where oxherd differs and why
+	@PATH="$$(dirname "$$(scripts/redis.sh)"):$$PATH" cargo test --locked --lib golden -- --nocapture
+
+golden-data: setup ## write the dumps of tests/golden/data anew, with the bullmq packages
+	@OXHERD_REDIS_SERVER=$$(scripts/redis.sh) node tests/golden/generate/generate.mjs
 
 lint: ## formatting, clippy with warnings as errors, and the library without the daemon
 	cargo fmt --all --check
