@@ -181,6 +181,13 @@ impl Store {
         self.inner.clock.freeze(at);
     }
 
+    /// The same server under another prefix; for tests that play on several.
+    #[cfg(test)]
+    pub(crate) async fn under(&self, prefix: &str) -> Result<Self, Error> {
+        let redis = config::Redis { prefix: prefix.to_owned(), ..self.inner.redis.clone() };
+        Self::open(&redis, self.instance()).await
+    }
+
     /// How far this host's wall clock is ahead of the server's, in ms; negative when behind.
     pub fn skew(&self) -> i64 {
         self.inner.clock.skew()

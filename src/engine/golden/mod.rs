@@ -4,6 +4,7 @@
 //! `tests/golden/differences.toml` where we differ, or do not go yet, and why. A new pair of dumps with a file of
 //! steps is picked up as it is; a dump that is neither performed nor listed fails the test.
 
+mod differences;
 mod flows;
 mod jobs;
 mod keyspace;
@@ -18,48 +19,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 
 use crate::store::Store;
 use crate::store::testing::Server;
+use differences::{Differences, Place};
 use keyspace::Keyspace;
 use play::Play;
-
-/// `differences.toml`
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Differences {
-    /// Where our state is another one.
-    differs: Vec<Difference>,
-    /// Checkpoints we do not come to.
-    #[serde(default)]
-    skipped: Vec<Skipped>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Difference {
-    scenario: String,
-    checkpoints: Vec<String>,
-    /// "v5" or "v6" when only the dump of that release differs.
-    release: Option<String>,
-    /// A key, or a stream for the events since the checkpoint before.
-    key: String,
-    /// Of a hash, when only this field differs.
-    field: Option<String>,
-    /// What we have instead, as JSON; nothing when absent.
-    oxherd: Option<String>,
-    why: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Skipped {
-    scenarios: Vec<String>,
-    /// All of the scenario when absent.
-    checkpoints: Option<Vec<String>>,
-    why: String,
-}
 
 #[derive(Deserialize)]
 struct Dump {
@@ -93,8 +59,18 @@ async fn leaves_what_bullmq_leaves() {
         let dump: Dump = serde_json::from_str(&read(&dump_file)).unwrap();
         let steps_file = home.join("steps").join(format!("{scenario}.steps"));
         let text = if steps_file.exists() { read(&steps_file) } else { String::new() };
-        let mut run =
-            Run { store: &store, scenario, release, dump: &dump, differences: &differences, failures: String::new() };
+        let newer: Option<Dump> = (release == "v5")
+            .then(|| dump_file.with_file_name(format!("{scenario}.v6.json")))
+            .map(|file| serde_json::from_str(&read(&file)).unwrap());
+        let mut run = Run {
+            store: &store,
+            scenario,
+            release,
+            dump: &dump,
+            newer: newer.as_ref(),
+            differences: &differences,
+            failures: String::new(),
+        };
         let done = Box::pin(run.perform(&steps::parse(&text, release))).await;
         let passed = if run.failures.is_empty() { "ok" } else { "FAILED" };
         writeln!(report, "{passed:6} {name}: {done} of {} checkpoints", dump.checkpoints.len()).unwrap();
@@ -123,6 +99,8 @@ struct Run<'a> {
     scenario: &'a str,
     release: &'a str,
     dump: &'a Dump,
+    /// Of v6, when this one is of v5.
+    newer: Option<&'a Dump>,
     differences: &'a Differences,
     failures: String,
 }
@@ -132,12 +110,18 @@ impl Run<'_> {
     async fn perform(&mut self, steps: &[steps::Step]) -> usize {
         keyspace::raw(self.store, keyspace::CALL, &["FLUSHALL".into()]).await;
         // of two packages on one queue the steps name the one that opens it
-        let mut play = Play::new(self.store, self.dump.bullmq.as_str().unwrap_or_default());
+        let store = match steps.first() {
+            Some(step) if step.words[0].text == "prefix" => self.store.under(&step.words[1].text).await.unwrap(),
+            _ => self.store.clone(),
+        };
+        let mut play = Play::new(&store, self.dump.bullmq.as_str().unwrap_or_default());
         let mut seen = BTreeMap::new();
         let mut reached = Vec::new();
         for step in steps {
             let at = &step.line;
             match step.words[0].text.as_str() {
+                // what all the others are done under
+                "prefix" => {}
                 "checkpoint" => {
                     let label = &step.words[1].text;
                     let Some(expected) = self.dump.checkpoints.iter().find(|checkpoint| checkpoint.label == *label)
@@ -189,11 +173,10 @@ impl Run<'_> {
         for (stream, events) in &golden.events {
             expected.events.insert(stream.clone(), events.as_array().unwrap().clone());
         }
-        for difference in self.differences.of(self.scenario, self.release, &golden.label) {
-            if difference.apply(&mut expected) == Applied::Nothing {
-                let key = &difference.key;
-                writeln!(self.failures, "{:?}: {key} does not differ in the way that is listed", golden.label).unwrap();
-            }
+        let at = Place { scenario: self.scenario, release: self.release, label: &golden.label };
+        let newer = self.newer.and_then(|dump| dump.checkpoints.iter().find(|other| other.label == golden.label));
+        for key in self.differences.apply(at, newer, &mut expected) {
+            writeln!(self.failures, "{:?}: {key} does not differ in the way that is listed", golden.label).unwrap();
         }
         let mut text = String::new();
         let keys = expected.keys.keys().chain(found.keys.keys().filter(|key| !expected.keys.contains_key(*key)));
@@ -264,98 +247,6 @@ fn same_ttl(theirs: Option<&Json>, ours: Option<&Json>) -> bool {
         (None, None) => true,
         (Some(theirs), Some(ours)) => (ms(theirs) - ms(theirs) / 4..=ms(theirs)).contains(&ms(ours)),
         _ => false,
-    }
-}
-
-#[derive(PartialEq)]
-enum Applied {
-    Changed,
-    Nothing,
-}
-
-impl Difference {
-    /// Makes the golden state ours at this one place.
-    fn apply(&self, expected: &mut Keyspace) -> Applied {
-        let ours: Option<Json> = self.oxherd.as_ref().map(|text| {
-            serde_json::from_str(text).unwrap_or_else(|error| panic!("{} of {}: {error}", self.key, self.scenario))
-        });
-        let before =
-            |old: Option<Json>, new: &Option<Json>| if old == *new { Applied::Nothing } else { Applied::Changed };
-        if self.key.ends_with(":events") {
-            let ours = ours.unwrap_or(json!([]));
-            let old = expected.events.insert(self.key.clone(), ours.as_array().unwrap().clone());
-            return before(old.map(Json::Array), &Some(ours));
-        }
-        if let Some(field) = &self.field {
-            let Some(fields) = expected.keys.get_mut(&self.key).and_then(|entry| entry["value"].as_object_mut()) else {
-                return Applied::Nothing;
-            };
-            return match ours.clone() {
-                Some(value) => before(fields.insert(field.clone(), value), &ours),
-                None => before(fields.shift_remove(field), &ours),
-            };
-        }
-        match ours.clone() {
-            Some(entry) => before(expected.keys.insert(self.key.clone(), entry), &ours),
-            None => before(expected.keys.remove(&self.key), &ours),
-        }
-    }
-}
-
-impl Differences {
-    fn of<'a>(&'a self, scenario: &'a str, release: &'a str, label: &'a str) -> impl Iterator<Item = &'a Difference> {
-        let here = move |difference: &&Difference| {
-            difference.scenario == scenario
-                && difference.release.as_deref().is_none_or(|only| only == release)
-                && difference.checkpoints.iter().any(|at| at == label)
-        };
-        self.differs.iter().filter(here)
-    }
-
-    fn skips(&self, scenario: &str, label: &str) -> bool {
-        self.skipped.iter().any(|skipped| {
-            skipped.scenarios.iter().any(|name| name == scenario)
-                && skipped.checkpoints.as_ref().is_none_or(|labels| labels.iter().any(|at| at == label))
-        })
-    }
-
-    /// A place that is in no dump is a slip of the pen.
-    fn check_places(&self, places: &BTreeSet<(String, String)>, failures: &mut String) {
-        let differs = self.differs.iter().map(|difference| (vec![&difference.scenario], Some(&difference.checkpoints)));
-        let skipped =
-            self.skipped.iter().map(|skipped| (skipped.scenarios.iter().collect(), skipped.checkpoints.as_ref()));
-        for difference in &self.differs {
-            if let Some(release) = &difference.release
-                && !matches!(release.as_str(), "v5" | "v6")
-            {
-                writeln!(failures, "differences.toml: {} has release {release:?}", difference.scenario).unwrap();
-            }
-        }
-        for (scenarios, labels) in differs.chain(skipped) {
-            for scenario in scenarios {
-                let known = |label: &String| places.contains(&(scenario.clone(), label.clone()));
-                let found = match labels {
-                    Some(labels) => labels.iter().all(known),
-                    None => places.iter().any(|(name, _)| name == scenario),
-                };
-                if !found {
-                    writeln!(failures, "differences.toml: {scenario} {labels:?} is in no dump").unwrap();
-                }
-            }
-        }
-    }
-
-    fn describe(&self, report: &mut String) {
-        for difference in &self.differs {
-            let Difference { scenario, checkpoints, release, key, field, why, .. } = difference;
-            let field = field.as_deref().unwrap_or_default();
-            let from = release.as_deref().map_or_else(String::new, |release| format!(" from {release}"));
-            writeln!(report, "differs{from} {scenario} {checkpoints:?} {key} {field}: {why}").unwrap();
-        }
-        for skipped in &self.skipped {
-            let at = skipped.checkpoints.as_deref().unwrap_or_default();
-            writeln!(report, "skipped {:?} {at:?}: {}", skipped.scenarios, skipped.why).unwrap();
-        }
     }
 }
 

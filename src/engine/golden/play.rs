@@ -175,6 +175,8 @@ impl<'a> Play<'a> {
                 "name" => self.worker = value.as_str().map(str::to_owned),
                 "lock" => self.queue.lock = Duration::from_millis(number()),
                 "metrics" => self.queue.metrics = number().try_into().unwrap(),
+                "keep-completed" => self.queue.policy.keep_completed = newest(number()),
+                "keep-failed" => self.queue.policy.keep_failed = newest(number()),
                 "concurrency" => self.queue.global_concurrency = Some(number().try_into().unwrap()),
                 "limit" => {
                     let max = value["max"].as_u64().unwrap().try_into().unwrap();
@@ -265,6 +267,10 @@ impl<'a> Play<'a> {
 fn new_job(name: &str, data: &Word, opts: Option<&Word>) -> NewJob {
     let opts = opts.map_or_else(JobOptions::default, |opts| JobOptions::parse(&opts.text).unwrap().0);
     NewJob { name: name.to_owned(), data: to_raw_value(data.json.as_ref().unwrap()).unwrap(), opts }
+}
+
+fn newest(count: u64) -> Keep {
+    if count == 0 { Keep::Nothing } else { Keep::Some { count: Some(count), age: None, limit: None } }
 }
 
 /// "ID:TOKEN" of a holder that never started the job, so that a lapsed lock stays lapsed.
