@@ -1,6 +1,7 @@
 //! The official clients and oxherd on one Redis: they add, we work; we add, they work; both share.
 //!
-//! The programs in `node/` and `python/` are driven from here; `make setup` installs what they need.
+//! The programs in `node/` and `python/` are driven from here; `make setup` installs what they need. With
+//! `OXHERD_SOAK=1` the tests of `fleet.rs` take minutes.
 
 #[path = "../support/mod.rs"]
 mod support;
