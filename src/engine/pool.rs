@@ -375,7 +375,7 @@ impl Pool {
             task: None,
         };
         let slot = self.slots.put(occupant);
-        let series = Series::of(&job, &self.settings.queue, &self.shared);
+        let series = Series::of(&job, &self.settings.queue, || self.shared.zone());
         let handler = match (deferred_outcome(&job, config), self.settings.router.find(&job.name).cloned()) {
             (None, Some(handler)) => handler,
             (deferred, _) => {

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::shared::Shared;
 use crate::job::{Job, Outcome};
 use crate::store::{Error, NextIteration, WorkQueue};
 
@@ -37,11 +36,12 @@ enum Step {
 }
 
 impl Series {
-    /// Starts the step for a job that is an iteration; nothing for any other. To be called on the engine's runtime.
-    pub(crate) fn of(job: &Arc<Job>, queue: &WorkQueue, shared: &Shared) -> Option<Self> {
+    /// Starts the step for a job that is an iteration; nothing for any other. `zone` says the time zone of patterns that
+    /// name none. To be called on the engine's runtime.
+    pub(crate) fn of(job: &Arc<Job>, queue: &WorkQueue, zone: impl FnOnce() -> Arc<str>) -> Option<Self> {
         job.scheduler.as_ref()?;
         let (progress, step) = watch::channel(Step::Begun);
-        tokio::spawn(follow(Arc::clone(job), queue.clone(), shared.zone(), progress));
+        tokio::spawn(follow(Arc::clone(job), queue.clone(), zone(), progress));
         Some(Self { step })
     }
 
@@ -133,5 +133,90 @@ fn tell(job: &Job, next: &NextIteration, late: bool) {
             "the series ends: this is a repeatable job of an early BullMQ release, which neither BullMQ 6 nor oxherd \
              goes on with; make a job scheduler of it"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use serde_json::value::RawValue;
+
+    use super::*;
+    use crate::config;
+    use crate::job::{JobOptions, QueueName, SchedulerSpec, State, Template};
+    use crate::store::testing::{Server, eventually};
+    use crate::store::{Store, Take};
+
+    /// A server that keeps its data over a restart, and an iteration taken from its queue `q`.
+    async fn taken() -> (Server, WorkQueue, Arc<Job>) {
+        let server = Server::with(&["--appendonly", "yes", "--appendfsync", "always"]).await;
+        let store = Store::open(&server.config(), "test").await.unwrap();
+        let settings = config::Queue::new(QueueName::new("q").unwrap());
+        let spec = SchedulerSpec { every: Some(Duration::from_secs(3600)), ..SchedulerSpec::default() };
+        let data = RawValue::from_string("{}".into()).unwrap();
+        let template = Template { name: "tick".into(), data, opts: JobOptions::default() };
+        store.queue(&settings.name).upsert_scheduler("s", &spec, &template).await.unwrap();
+        let silent = config::Status { enabled: false, ..config::Status::default() };
+        let queue = WorkQueue::new(&store, &settings, &silent, None, false);
+        let taken = queue.move_to_active(&Take { token: "t:1".into(), want: 1 }).await.unwrap();
+        (server, queue, Arc::new(taken.jobs.into_iter().next().unwrap()))
+    }
+
+    fn series(job: &Arc<Job>, queue: &WorkQueue) -> Option<Series> {
+        Series::of(job, queue, || "UTC".into())
+    }
+
+    async fn delayed(queue: &WorkQueue) -> u64 {
+        queue.store().queue(queue.name()).counts().await.map_or(0, |counts| counts.delayed)
+    }
+
+    #[tokio::test]
+    async fn the_next_iteration_is_there_before_the_job_runs() {
+        let (_server, queue, job) = taken().await;
+        let outcome = Series::around(series(&job, &queue), async {
+            assert_eq!(delayed(&queue).await, 1);
+            Outcome::done()
+        });
+        assert!(matches!(outcome.await, Outcome::Complete(_)));
+        let mut other = (*job).clone();
+        other.scheduler = None;
+        assert!(series(&Arc::new(other), &queue).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_job_runs_although_redis_is_away_and_its_series_goes_on_when_it_is_back() {
+        let (mut server, queue, job) = taken().await;
+        server.stop();
+        let begun = Instant::now();
+        // the job is over long before Redis is back
+        Series::around(series(&job, &queue), async { Outcome::done() }).await;
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        server.again().await;
+        eventually("followed", async || delayed(&queue).await == 1).await;
+    }
+
+    #[tokio::test]
+    async fn what_stands_in_the_way_is_tried_again_while_the_job_runs_and_no_longer() {
+        let (server, queue, job) = taken().await;
+        server.run("RENAME bull:q:repeat kept").await;
+        server.run("SET bull:q:repeat nonsense").await;
+        Series::around(series(&job, &queue), async {
+            assert_eq!(delayed(&queue).await, 0);
+            server.run("RENAME kept bull:q:repeat").await;
+            eventually("followed", async || delayed(&queue).await == 1).await;
+            Outcome::done()
+        })
+        .await;
+
+        let next = queue.store().queue(queue.name()).jobs(State::Delayed, 0, 1).await.unwrap().remove(0);
+        let later = Job { id: next.id, ..(*job).clone() };
+        server.run("RENAME bull:q:repeat kept").await;
+        server.run("SET bull:q:repeat nonsense").await;
+        let (progress, step) = watch::channel(Step::Begun);
+        let trying = tokio::spawn(follow(Arc::new(later), queue.clone(), "UTC".into(), progress));
+        Series::around(Some(Series { step }), async { Outcome::done() }).await;
+        trying.await.unwrap();
+        assert_eq!(delayed(&queue).await, 1);
     }
 }

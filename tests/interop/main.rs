@@ -13,6 +13,7 @@ mod flows;
 mod limits;
 mod oxherd;
 mod pause;
+mod schedulers;
 mod sequences;
 mod sharing;
 mod verbs;

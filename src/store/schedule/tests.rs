@@ -274,7 +274,7 @@ async fn ids_of_the_first_repeatable_jobs_are_gone_on_with_only_as_schedulers() 
 }
 
 #[tokio::test]
-async fn an_iteration_recovered_from_a_dead_worker_is_followed() {
+async fn f08_an_iteration_recovered_from_a_killed_worker_is_followed_once() {
     let mut rig = Rig::new().await;
     rig.settings.lock = Duration::from_millis(1);
     rig.settings.max_stalled = 0;

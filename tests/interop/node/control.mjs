@@ -5,6 +5,9 @@
 //   node control.mjs rate-limit MAX MS global; 0 removes it
 //   node control.mjs add NAME JSON [OPTS-JSON]
 //   node control.mjs add-flow JSON     a tree as FlowProducer takes it
+//   node control.mjs upsert SID REPEAT-JSON [TEMPLATE-JSON]
+//   node control.mjs remove-scheduler SID
+//   node control.mjs schedulers        what getJobSchedulers answers
 //   node control.mjs retry|promote|remove ID …
 //   node control.mjs obliterate
 //   node control.mjs serve             prints {"event":"ready"}, then presses what each line of stdin says,
@@ -36,6 +39,10 @@ const VERBS = {
     Number(max) > 0 ? queue.setGlobalRateLimit(Number(max), Number(ms)) : queue.removeGlobalRateLimit(),
   add: async (name, data = '{}', opts = '{}') => (await queue.add(name, JSON.parse(data), JSON.parse(opts))).id,
   'add-flow': async (tree) => (await flows.add(JSON.parse(tree))).job.id,
+  upsert: async (id, repeat, template = '{}') =>
+    (await queue.upsertJobScheduler(id, JSON.parse(repeat), JSON.parse(template)))?.id,
+  'remove-scheduler': (id) => queue.removeJobScheduler(id),
+  schedulers: () => queue.getJobSchedulers(),
   retry: (...ids) => each(ids, (job) => job.retry()),
   promote: (...ids) => each(ids, (job) => job.promote()),
   remove: (...ids) => each(ids, (job) => job.remove()),
