@@ -5,7 +5,7 @@ use serde_json::json;
 use super::error::Error;
 use super::script::ADD_JOBS;
 use super::work::status_arguments;
-use super::{Queue, Value, reply};
+use super::{Queue, Value, keys, reply};
 use crate::config;
 use crate::job::options::MAX_PRIORITY;
 use crate::job::{JobId, JobOptions, NewJob, ParentRef, millis};
@@ -133,7 +133,11 @@ pub(super) fn parent_field(parent: &ParentRef, opts: &JobOptions) -> String {
 pub(super) fn check(job: &NewJob) -> Result<(), String> {
     let opts = &job.opts;
     if let Some(id) = &opts.job_id {
-        JobId::custom(id).map_err(|error| error.to_string())?;
+        let id = JobId::custom(id).map_err(|error| error.to_string())?;
+        // BullMQ takes some of these, and the queue fails at the first operation that finds a job in a key of its own
+        if !keys::is_free(&id) {
+            return Err(format!("job id {:?} is refused: the queue keeps a key of that name; prefix it", id.as_str()));
+        }
     }
     if opts.priority > MAX_PRIORITY {
         return Err(format!("expected a priority from 0 to {MAX_PRIORITY}, got {}", opts.priority));

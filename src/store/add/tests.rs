@@ -361,6 +361,7 @@ async fn what_bullmqs_producers_refuse_is_refused_before_anything_is_sent() {
         (r#"{"debounce":{"id":"d"}}"#.to_owned(), "use deduplication instead"),
         (r#"{"repeat":{"every":1}}"#.to_owned(), "use a job scheduler instead"),
         (r#"{"jobId":"a:b"}"#.to_owned(), "holds a ':'"),
+        (r#"{"jobId":"failed"}"#.to_owned(), "the queue keeps a key of that name"),
     ];
     for (opts, expected) in cases {
         let error = rig.queue.add(&[job("{}"), job(&opts)]).await.unwrap_err().to_string();
