@@ -49,7 +49,7 @@ pub use handler::{Answer, CommandHandler, Handler, HttpHandler, LogHandler};
 pub use invalid::Invalid;
 #[cfg(feature = "daemon")]
 pub use load::{LoadOptions, files, load, process_env};
-pub use queue::{Queue, RateLimit, Unmatched};
+pub use queue::{Placement, Queue, RateLimit, Unmatched};
 pub use redis::{AtStart, Endpoint, Redis, Secret};
 #[cfg(feature = "daemon")]
 pub use show::{show, show_json};

@@ -34,6 +34,8 @@ pub struct Queue {
     /// Job name or glob → handler: the exact name wins, then the longest glob.
     pub routes: BTreeMap<String, String>,
     pub unmatched: Unmatched,
+    /// Where jobs wait while the queue is paused; stored in the queue.
+    pub placement: Placement,
 }
 
 /// At most `max` jobs started in any window of `per`.
@@ -50,6 +52,29 @@ pub enum Unmatched {
     #[default]
     Release,
     Fail,
+}
+
+/// Where jobs wait while a queue is paused. Protocol: §5.16.1, §9.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Placement {
+    /// As the client does that last opened the queue.
+    #[default]
+    Auto,
+    /// In `paused`, as 5.x has it: nothing is lost whichever release resumes the queue.
+    V5,
+    /// In `wait`, as 6.x has it: lost when a 5.x client resumes the queue.
+    V6,
+}
+
+impl Placement {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::V5 => "v5",
+            Self::V6 => "v6",
+        }
+    }
 }
 
 impl Queue {
@@ -72,6 +97,7 @@ impl Queue {
             handler: None,
             routes: BTreeMap::new(),
             unmatched: Unmatched::default(),
+            placement: Placement::default(),
         }
     }
 }

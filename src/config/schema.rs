@@ -60,6 +60,7 @@ const QUEUE: &[(&str, Shape)] = &[
     ("handler", Value),
     ("routes", Free),
     ("unmatched", Value),
+    ("placement", Value),
 ];
 
 const KEEP: Shape = Table(&[("count", Value), ("age", Value), ("limit", Value)]);

@@ -122,6 +122,7 @@ fn queue_table(queue: &Queue) -> Table {
         ("metrics", queue.metrics.into()),
         ("routes", map(&queue.routes, |name| name.clone().into())),
         ("unmatched", unmatched.into()),
+        ("placement", queue.placement.as_str().into()),
     ]);
     if let Some(handler) = &queue.handler {
         table.insert("handler".into(), handler.clone().into());

@@ -8,6 +8,7 @@
 //! An outcome is fixed when it reaches the pool. Recording it is repeated until Redis answers; the
 //! renewer keeps the lock meanwhile. A take whose answer got lost is looked for by its token.
 
+mod neighbours;
 mod outcome;
 mod search;
 
@@ -188,16 +189,17 @@ impl Pool {
         }
     }
 
-    /// Checks the queue's keys and stores its limits, as often as it takes.
+    /// Checks the queue's keys and stores its settings, as often as it takes; then tells who else is there.
     async fn prepare(&mut self) {
         let mut said = false;
         while !self.prepared && self.phase < Phase::Draining {
             let queue = &self.settings.queue;
-            let result = match queue.check_queue().await {
-                Ok(()) => queue.apply_limits().await,
-                Err(error) => Err(error),
+            let result = async {
+                queue.check_queue().await?;
+                queue.apply_limits().await?;
+                queue.open_queue().await
             };
-            match result {
+            match result.await {
                 Ok(()) => self.prepared = true,
                 Err(error) => {
                     if !said {
@@ -220,6 +222,9 @@ impl Pool {
         }
         if said && self.prepared {
             tracing::info!(queue = %self.settings.queue.name(), "the queue is worked again");
+        }
+        if self.prepared {
+            neighbours::tell(&self.settings.queue).await;
         }
     }
 

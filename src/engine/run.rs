@@ -441,8 +441,12 @@ impl Run {
         works.settings = config.clone();
         let limits = queue.clone();
         tokio::spawn(async move {
-            if let Err(error) = limits.apply_limits().await {
-                tracing::warn!(queue = %limits.name(), %error, "cannot store the queue's limits");
+            let stored = async {
+                limits.apply_limits().await?;
+                limits.open_queue().await
+            };
+            if let Err(error) = stored.await {
+                tracing::warn!(queue = %limits.name(), %error, "cannot store the queue's settings");
             }
         });
         let settings =

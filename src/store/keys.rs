@@ -83,6 +83,17 @@ impl Keys {
         format!("{}metrics:{state}", self.base)
     }
 
+    /// The two lists a waiting job can be in: `wait`, and the one that 5.x clients use while the queue is paused.
+    pub(crate) fn waiting(&self) -> [String; 2] {
+        ["wait", "paused"].map(|name| self.key(name))
+    }
+
+    /// What workers in other languages than JavaScript and Rust call themselves; a worker's name follows as in
+    /// [`Keys::client_name`].
+    pub(crate) fn plain_client_name(&self) -> String {
+        self.queue_key().to_owned()
+    }
+
     pub(crate) fn events(&self) -> String {
         self.key("events")
     }

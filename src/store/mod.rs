@@ -43,6 +43,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::config;
 use crate::job::{QueueName, UnixMillis};
 
+pub use admin::Neighbours;
 pub(crate) use claim::{Take, Taken};
 pub(crate) use connection::{Connection, Link, Role, Value};
 pub use embedded::Embedding;

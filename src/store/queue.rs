@@ -76,6 +76,8 @@ pub struct Overview {
     pub rate_limit: Option<StoredRateLimit>,
     /// The client that last opened the queue, as `bullmq:6.7.0`.
     pub version: Option<String>,
+    /// Where jobs wait while the queue is paused, by the release of BullMQ that has it so: `v5` or `v6`.
+    pub placement: &'static str,
     /// Names of the workers connected, empty for a worker without one; `None` when the server does not tell us.
     pub workers: Option<Vec<String>>,
 }
@@ -157,6 +159,7 @@ impl Queue {
             concurrency: number(0),
             rate_limit: number(1).map(|max| StoredRateLimit { max, duration: number(2) }),
             version: text(3),
+            placement: if text(5).as_deref() == Some("v5") { "v5" } else { "v6" },
             workers: None,
         })
     }
@@ -164,18 +167,28 @@ impl Queue {
     /// Names of the workers connected, empty for one without a name; `None` when listing clients is forbidden.
     /// Protocol: §6.3.
     pub async fn workers(&self) -> Result<Option<Vec<String>>, Error> {
+        Ok(self.client_names().await?.map(|names| Self::named(&names, &self.keys.client_name(None))))
+    }
+
+    /// The names of all connections of the server that have one; `None` when listing them is forbidden.
+    pub(super) async fn client_names(&self) -> Result<Option<Vec<String>>, Error> {
         let args = ["LIST", "TYPE", "normal"].map(Value::from).to_vec();
         let list = match self.store.command().call("CLIENT", args).await {
             Ok(list) => reply::text("CLIENT LIST", list)?,
             Err(Error::Denied { .. } | Error::Command { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let plain = self.keys.client_name(None);
-        let names = list.lines().filter_map(|line| {
-            let name = line.split(' ').find_map(|field| field.strip_prefix("name="))?.strip_prefix(&plain)?;
-            if name.is_empty() { Some(String::new()) } else { name.strip_prefix(":w:").map(str::to_owned) }
-        });
-        Ok(Some(names.collect()))
+        let name = |line: &str| line.split(' ').find_map(|field| field.strip_prefix("name=")).map(str::to_owned);
+        Ok(Some(list.lines().filter_map(name).filter(|name| !name.is_empty()).collect()))
+    }
+
+    /// Of connections, the names of the workers that call themselves `client`, or `client:w:NAME`.
+    pub(super) fn named(names: &[String], client: &str) -> Vec<String> {
+        let worker = |name: &String| match name.strip_prefix(client)? {
+            "" => Some(String::new()),
+            rest => rest.strip_prefix(":w:").map(str::to_owned),
+        };
+        names.iter().filter_map(worker).collect()
     }
 
     /// Everything stored about one job, its newest log rows included.

@@ -183,6 +183,7 @@ const FRAGMENTS: &[(&str, &str)] = fragments![
     "mark_delayed",
     "next_every",
     "open_status",
+    "placement",
     "promote_due",
     "publish_status",
     "quarantine",

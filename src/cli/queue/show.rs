@@ -128,5 +128,6 @@ fn pairs(overview: &Overview) -> Vec<(&'static str, String)> {
     if let Some(version) = &overview.version {
         pairs.push(("last opened by", version.clone()));
     }
+    pairs.push(("placement", overview.placement.into()));
     pairs
 }

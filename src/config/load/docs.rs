@@ -71,8 +71,8 @@ fn the_example_shows_the_defaults() {
     assert_eq!(queue.policy.keep_failed, plain.policy.keep_failed);
     assert_eq!((queue.policy.backoff_max, queue.policy.jitter), (plain.policy.backoff_max, plain.policy.jitter));
     assert_eq!(
-        (queue.max_payload, queue.metrics, queue.unmatched),
-        (plain.max_payload, plain.metrics, plain.unmatched)
+        (queue.max_payload, queue.metrics, queue.unmatched, queue.placement),
+        (plain.max_payload, plain.metrics, plain.unmatched, plain.placement)
     );
 }
 

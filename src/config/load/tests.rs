@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use crate::config::{AtStart, Endpoint, Handler, Severity, Unmatched};
+use crate::config::{AtStart, Endpoint, Handler, Placement, Severity, Unmatched};
 use crate::job::{BackoffKind, Keep};
 
 const SMALL: &str = "[queues.email]\nhandler = \"app\"\n[handlers.app.http]\nurl = \"http://localhost:3000/jobs\"\n";
@@ -125,6 +125,7 @@ fn every_key_is_read() {
         metrics = 60
         routes = { "digest-*" = "cmd", "x" = "log" }
         unmatched = "fail"
+        placement = "v5"
         [queues.plain]
         keep_completed = false
         keep_failed = 9
@@ -183,7 +184,7 @@ fn every_key_is_read() {
     assert_eq!(queue.expires_after, Some(6 * hour));
     assert_eq!((queue.max_payload, queue.metrics), (1024 * 1024, 60));
     assert_eq!(queue.routes["digest-*"], "cmd");
-    assert_eq!(queue.unmatched, Unmatched::Fail);
+    assert_eq!((queue.unmatched, queue.placement), (Unmatched::Fail, Placement::V5));
     let plain = &config.queues["plain"];
     assert_eq!((plain.policy.attempts, plain.handler.as_deref()), (7, Some("app")));
     assert_eq!(plain.policy.keep_completed, Keep::Nothing);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::read::{Item, Scalar};
 use crate::config::units::show_duration;
-use crate::config::{Queue, RateLimit, Unmatched};
+use crate::config::{Placement, Queue, RateLimit, Unmatched};
 use crate::job::{Backoff, BackoffKind, Keep, Policy};
 
 const MS: Duration = Duration::from_millis(1);
@@ -17,6 +17,8 @@ const LONGEST_PAYLOAD: usize = 512 * 1024 * 1024;
 /// Two weeks of minutes, what BullMQ keeps at most.
 const MOST_METRICS: i128 = 20_160;
 const MOST: i128 = u32::MAX as i128;
+
+const PLACEMENTS: [(&str, Placement); 3] = [("auto", Placement::Auto), ("v5", Placement::V5), ("v6", Placement::V6)];
 
 /// One queue's settings, `base` where they are silent.
 pub fn queue(item: &Item, base: Queue) -> Queue {
@@ -38,6 +40,7 @@ pub fn queue(item: &Item, base: Queue) -> Queue {
         unmatched: item
             .child("unmatched")
             .word(&[("release", Unmatched::Release), ("fail", Unmatched::Fail)], base.unmatched),
+        placement: item.child("placement").word(&PLACEMENTS, base.placement),
         policy: policy(item, &base.policy),
         name: base.name,
     }

@@ -4,7 +4,10 @@
 //! Everything here goes in calls of a bounded size and may be repeated after any error: what was done stays done.
 
 mod empty;
+mod neighbours;
 mod remove;
+
+pub use neighbours::Neighbours;
 
 use super::script::{PAUSE, RESUME};
 use super::{Error, Queue, reply};
@@ -18,15 +21,21 @@ impl Queue {
     ///
     /// In the 5.x placement the jobs that wait are in BullMQ's `paused` list when this returns.
     pub async fn pause(&self) -> Result<(), Error> {
-        let mut further = "0";
-        loop {
-            let args = vec![self.keys.base().into(), MOVE.into(), further.into()];
-            let answer = self.store.command().script(&PAUSE, &self.keys.meta(), args).await?;
-            if reply::integer(PAUSE.name, &answer)? == 0 {
-                return Ok(());
-            }
-            further = "1";
-        }
+        if self.pause_step(false).await? { self.set_aside().await } else { Ok(()) }
+    }
+
+    /// Where the queue is paused in the 5.x placement: moves what waits to the `paused` list.
+    async fn set_aside(&self) -> Result<(), Error> {
+        while self.pause_step(true).await? {}
+        Ok(())
+    }
+
+    /// One call; whether more is to be moved.
+    async fn pause_step(&self, is_paused: bool) -> Result<bool, Error> {
+        let flag = if is_paused { "1" } else { "0" };
+        let args = vec![self.keys.base().into(), MOVE.into(), flag.into()];
+        let answer = self.store.command().script(&PAUSE, &self.keys.meta(), args).await?;
+        Ok(reply::integer(PAUSE.name, &answer)? != 0)
     }
 
     /// Jobs are taken again: all that waited, in whichever list a client of any release left them, the oldest first.

@@ -3,6 +3,7 @@
 
 mod empty;
 mod large;
+mod neighbours;
 mod pause;
 mod remove;
 

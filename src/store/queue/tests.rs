@@ -43,7 +43,8 @@ async fn overview_counts_what_is_there() {
         "queue": "q", "paused": true, "oldestWaitingMs": age, "concurrency": 4,
         "counts": {"waiting": 3, "active": 1, "delayed": 0, "prioritized": 0, "completed": 0, "failed": 2,
                    "waiting-children": 1},
-        "rateLimit": {"max": 10, "duration": 1000}, "version": "bullmq:6.7.0", "workers": ["w1"],
+        "rateLimit": {"max": 10, "duration": 1000}, "version": "bullmq:6.7.0", "placement": "v6",
+        "workers": ["w1"],
     });
     assert_eq!(serde_json::to_value(&overview).unwrap(), expected);
     assert_eq!(overview.counts.unfinished(), 5);

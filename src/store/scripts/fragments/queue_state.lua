@@ -1,3 +1,4 @@
+--@include placement
 -- What every operation must know about a queue, read once per call. `wait` is the list a job
 -- that becomes ready goes to: in a queue of the 5.x `placement` the `paused` list takes its place
 -- while the queue is paused. Protocol: §5.16.1
@@ -19,7 +20,7 @@ local function queue_state(base)
     q.max_events = 10000
     redis.call('HSET', base .. 'meta', 'opts.maxLenEvents', 10000)
   end
-  q.placement = meta[7] or (meta[6] and string.find(meta[6], ':5.', 1, true) and 'v5') or 'v6'
+  q.placement = placement(meta[7], meta[6])
   if q.paused and q.placement == 'v5' then
     q.wait = base .. 'paused'
   end
