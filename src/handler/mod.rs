@@ -32,8 +32,6 @@ mod wire;
 pub use error::{Error, Refused, TemplateError};
 #[cfg(all(unix, feature = "daemon"))]
 pub(crate) use leftovers::end_leftovers;
-#[cfg(feature = "daemon")]
-pub(crate) use registry::matches as glob_matches;
 pub use registry::{Registry, Router};
 
 /// The future a handler returns.

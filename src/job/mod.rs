@@ -5,6 +5,7 @@
 
 pub mod backoff;
 mod flow;
+pub(crate) mod glob;
 pub mod name;
 pub mod options;
 pub mod outcome;

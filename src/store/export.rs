@@ -95,6 +95,15 @@ impl Queue {
     }
 
     /// Answers how many of the entries were read, one at least.
+    /// One job, whole; `None` where there is none. Changes nothing.
+    pub async fn export_job(&self, id: &JobId) -> Result<Option<ExportedJob>, Error> {
+        let Some(job) = self.job(id).await? else { return Ok(None) };
+        let entry = self.entry(id, job.state).await?;
+        let mut jobs = Vec::new();
+        self.export_entries(job.state, std::slice::from_ref(&entry), &mut jobs).await?;
+        Ok(jobs.pop())
+    }
+
     async fn export_entries(
         &self,
         state: State,

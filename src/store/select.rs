@@ -2,12 +2,14 @@
 //!
 //! Called by the command line, which shows them first and then acts on each by its id.
 
+use std::collections::BTreeMap;
+
 use super::connection::Value;
 use super::error::Error;
 use super::script::SUMMARIES;
 use super::walk::{Cursor, Entry};
 use super::{Queue, reply};
-use crate::job::{JobId, State, UnixMillis};
+use crate::job::{JobId, State, UnixMillis, glob};
 
 /// Jobs looked at in one call.
 const STEP: usize = 1000;
@@ -19,7 +21,8 @@ pub struct Selection {
     pub states: Vec<State>,
     /// A pattern the whole name must match: `*` is any text, `?` any one character.
     pub name: Option<String>,
-    /// Only jobs that ended before, or, where they have not ended, were added before.
+    /// Only jobs that ended before; where they have not, that started before, or else were added before. Protocol:
+    /// §5.16.3, as `clean` has it.
     pub before: Option<UnixMillis>,
     /// A text the reason of a failure must hold.
     pub reason: Option<String>,
@@ -35,6 +38,8 @@ pub struct Selected {
     pub name: String,
     /// When it was added.
     pub timestamp: Option<UnixMillis>,
+    /// When it was started last.
+    pub processed_on: Option<UnixMillis>,
     pub finished_on: Option<UnixMillis>,
     pub attempts_made: u32,
     /// Of the last attempt that failed.
@@ -93,50 +98,36 @@ impl Selected {
         let mut fields = fields.into_iter().map(|field| reply::text(SUMMARIES.name, field).ok());
         let mut next = || fields.next().flatten();
         let name = next().unwrap_or_default();
-        let timestamp = next().and_then(|text| text.parse().ok()).map(UnixMillis);
-        let finished_on = next().and_then(|text| text.parse().ok()).map(UnixMillis);
+        let mut moment = || next().and_then(|text| text.parse().ok()).map(UnixMillis);
+        let (timestamp, processed_on, finished_on) = (moment(), moment(), moment());
         let (made, made_before_5) = (next(), next());
         let attempts_made = made_before_5.or(made).and_then(|text| text.parse().ok()).unwrap_or(0);
-        Some(Self { id: id.clone(), state, name, timestamp, finished_on, attempts_made, failed_reason: next() })
+        let failed_reason = next();
+        let id = id.clone();
+        Some(Self { id, state, name, timestamp, processed_on, finished_on, attempts_made, failed_reason })
     }
 }
 
 impl Selection {
     fn takes(&self, job: &Selected) -> bool {
-        self.name.as_deref().is_none_or(|pattern| matches(pattern, &job.name))
-            && self.before.is_none_or(|before| job.finished_on.or(job.timestamp).is_some_and(|at| at < before))
-            && self
-                .reason
-                .as_deref()
-                .is_none_or(|text| job.failed_reason.as_deref().is_some_and(|reason| reason.contains(text)))
+        let at = job.finished_on.or(job.processed_on).or(job.timestamp);
+        self.passes(&job.name, at, job.failed_reason.as_deref())
     }
-}
 
-/// Whether a pattern with `*` and `?` matches all of a text. Goes back to the last `*` only, so it takes no longer than
-/// the product of both lengths.
-fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
-    let (mut p, mut t) = (0, 0);
-    let mut star = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                star = Some((p, t));
-                p += 1;
-            }
-            Some(c) if *c == '?' || *c == text[t] => {
-                p += 1;
-                t += 1;
-            }
-            _ => {
-                let Some((at, from)) = star else { return false };
-                star = Some((at, from + 1));
-                p = at + 1;
-                t = from + 1;
-            }
-        }
+    /// Whether a job with these fields passes every test, whatever its state.
+    #[must_use]
+    pub fn covers(&self, fields: &BTreeMap<String, String>) -> bool {
+        let text = |name: &str| fields.get(name).map(String::as_str);
+        let moment = |name| text(name).and_then(|text| text.parse().ok()).map(UnixMillis);
+        let at = moment("finishedOn").or_else(|| moment("processedOn")).or_else(|| moment("timestamp"));
+        self.passes(text("name").unwrap_or_default(), at, text("failedReason"))
     }
-    pattern[p..].iter().all(|c| *c == '*')
+
+    fn passes(&self, name: &str, at: Option<UnixMillis>, failed_reason: Option<&str>) -> bool {
+        self.name.as_deref().is_none_or(|pattern| glob::covers(pattern, name))
+            && self.before.is_none_or(|before| at.is_some_and(|at| at < before))
+            && self.reason.as_deref().is_none_or(|text| failed_reason.is_some_and(|reason| reason.contains(text)))
+    }
 }
 
 #[cfg(test)]

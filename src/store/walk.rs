@@ -117,6 +117,18 @@ impl Queue {
         Ok(entries)
     }
 
+    /// A job of this state as a walk would meet it.
+    pub(super) async fn entry(&self, id: &JobId, state: State) -> Result<Entry, Error> {
+        let score = match state {
+            State::Waiting | State::Active | State::Unknown => None,
+            _ => {
+                let args = vec![self.keys.state(state).into(), id.as_str().into()];
+                self.store.command().call("ZSCORE", args).await?.as_string()
+            }
+        };
+        Ok(Entry { id: id.clone(), score: score.unwrap_or_default() })
+    }
+
     /// All ids of a list, those served first in front. Read from the end jobs are added to, so that one taken meanwhile
     /// moves none of those still unread out of sight; one met twice counts once.
     async fn take_down(&self, state: State) -> Result<VecDeque<Entry>, Error> {
