@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{Oxherd, Redis};
 
-const VERBS: [&[&str]; 24] = [
+const VERBS: [&[&str]; 26] = [
     &[],
     &["run"],
     &["check"],
@@ -25,6 +25,8 @@ const VERBS: [&[&str]; 24] = [
     &["job", "promote"],
     &["job", "update"],
     &["job", "remove"],
+    &["job", "export"],
+    &["job", "import"],
     &["watch"],
     &["bench"],
     &["config", "show"],
@@ -92,6 +94,8 @@ fn redis_that_is_not_there_is_69_within_seconds() {
         &["job", "show", "q", "1"],
         &["job", "logs", "q", "1"],
         &["job", "retry", "q", "1"],
+        &["job", "export", "q"],
+        &["job", "import", "q", "-"],
         &["job", "remove", "q", "--state", "failed", "--yes"],
         &["queue", "pause", "q"],
         &["queue", "obliterate", "q", "--yes"],

@@ -72,6 +72,13 @@ impl Oxherd {
         command
     }
 
+    /// A shell in the same directory, with an environment as bare.
+    pub fn shell(&self, line: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", line]).current_dir(self.directory.path()).env_clear();
+        command
+    }
+
     pub fn run(&self, arguments: &[&str]) -> Ended {
         Ended::new(&self.command(arguments).output().unwrap())
     }

@@ -142,7 +142,7 @@ fn a_dry_run_shows_what_would_go_and_changes_nothing() {
     assert_eq!(json["counts"], json!({"waiting": 2, "prioritized": 1, "delayed": 1}));
     let (text, json) = dry(&["queue", "clean", "email", "--state", "failed", "--older", "1h"]);
     assert!(text.contains("no such mailbox") && text.ends_with("would remove 2 jobs from email\n"), "{text}");
-    assert_eq!(json["ids"], json!(["f2", "f1"]));
+    assert_eq!(json["ids"], json!(["f1", "f2"]));
     let (text, _) = dry(&["queue", "obliterate", "email", "--force"]);
     assert!(text.ends_with("would remove 10 jobs from email\n"), "{text}");
     let (text, json) = dry(&["queue", "pause", "email"]);

@@ -49,8 +49,21 @@ pub fn now() -> u64 {
     std::time::UNIX_EPOCH.elapsed().unwrap().as_millis().try_into().unwrap()
 }
 
-/// Every key with its type and content.
-pub fn everything(redis: &Redis) -> BTreeMap<String, String> {
-    let keys = redis.list(&["KEYS", "*"]);
-    keys.into_iter().map(|key| (key.clone(), redis.call(&["DUMP", &key]))).collect()
+/// Every key with its content; of what has no order, sorted.
+pub fn everything(redis: &Redis) -> BTreeMap<String, Vec<String>> {
+    let content = |key: &str| match redis.call(&["TYPE", key]).as_str() {
+        "list" => redis.list(&["LRANGE", key, "0", "-1"]),
+        "zset" => redis.list(&["ZRANGE", key, "0", "-1", "WITHSCORES"]),
+        "stream" => redis.list(&["XRANGE", key, "-", "+"]),
+        "hash" => sorted(redis.list(&["HKEYS", key]).iter().map(|f| format!("{f}={}", redis.call(&["HGET", key, f])))),
+        "set" => sorted(redis.list(&["SMEMBERS", key]).into_iter()),
+        _ => vec![redis.call(&["GET", key])],
+    };
+    redis.list(&["KEYS", "*"]).into_iter().map(|key| (key.clone(), content(&key))).collect()
+}
+
+fn sorted(items: impl Iterator<Item = String>) -> Vec<String> {
+    let mut items: Vec<_> = items.collect();
+    items.sort();
+    items
 }

@@ -1,6 +1,7 @@
 //! Does one thing to many jobs: shows what would be done, asks where something is destroyed, does it, and says of how
 //! many it was done and why not of the others.
 
+use std::fmt::Write as _;
 use std::future::Future;
 
 use futures_util::stream::{self, StreamExt as _};
@@ -10,10 +11,10 @@ use super::super::consent::Consent;
 use super::super::print::{self, Out, Table};
 use super::super::queue::known;
 use super::super::{Error, Exit, progress};
-use super::ls;
-use super::selection::Targets;
+use super::ls::{self, Row};
+use super::selection::{Chosen, Targets};
 use crate::job::{JobId, QueueName, State};
-use crate::store::{self, Code, JobRecord, Store};
+use crate::store::{self, Code, Store};
 
 /// Calls under way at once.
 const IN_FLIGHT: usize = 64;
@@ -57,9 +58,52 @@ impl No {
 
 /// Of how many jobs it was done, and why not of the others.
 #[derive(Default)]
-struct Tally {
-    done: u64,
-    refused: Vec<(JobId, String)>,
+pub struct Tally {
+    pub done: u64,
+    /// Jobs that needed nothing, where there can be such.
+    pub skipped: Option<u64>,
+    pub refused: Vec<(JobId, String)>,
+}
+
+impl Tally {
+    pub fn exit(&self) -> Exit {
+        if self.refused.is_empty() { Exit::Done } else { Exit::No }
+    }
+
+    pub fn tell(&self, deed: &Deed, queue: &QueueName, out: &mut Out) -> Result<(), Error> {
+        if out.is_json() {
+            let refused: Vec<_> = self.refused.iter().map(|(id, reason)| json!({"id": id, "reason": reason})).collect();
+            let mut told = json!({"queue": queue, "done": self.done});
+            if let Some(skipped) = self.skipped {
+                told["skipped"] = skipped.into();
+            }
+            told["refused"] = refused.into();
+            out.json(&told)?;
+            return Ok(out.flush()?);
+        }
+        let done = usize::try_from(self.done).unwrap_or(usize::MAX);
+        let mut line = format!("{} {} {} {queue}", deed.done, jobs(done), deed.at);
+        if let Some(skipped) = self.skipped.filter(|skipped| *skipped > 0) {
+            write!(line, ", skipped {skipped} that are there already").expect("writing to a string cannot fail");
+        }
+        if !self.refused.is_empty() {
+            write!(line, ", refused {}", self.refused.len()).expect("writing to a string cannot fail");
+        }
+        out.line(line)?;
+        out.flush()?;
+        self.explain(deed);
+        Ok(())
+    }
+
+    /// Says of the first refused jobs why.
+    pub fn explain(&self, deed: &Deed) {
+        for (id, reason) in self.refused.iter().take(TOLD) {
+            print::error(format_args!("cannot {} job {id}: {reason}", deed.verb));
+        }
+        if self.refused.len() > TOLD {
+            print::error(format_args!("… and {} more", self.refused.len() - TOLD));
+        }
+    }
 }
 
 impl Deed {
@@ -83,7 +127,7 @@ impl Deed {
         if targets.ids.is_empty() && !ids.is_empty() {
             consent.ask(format!("{} {} {} {}", self.verb, jobs(ids.len()), self.at, targets.queue)).await?;
         }
-        let bar = progress::jobs(ids.len() as u64);
+        let bar = progress::jobs(ids.len() as u64, false);
         let mut tally = Tally::default();
         let mut failure = None;
         let mut answers = stream::iter(ids)
@@ -105,44 +149,18 @@ impl Deed {
             }
         }
         bar.finish_and_clear();
-        self.tell(&tally, targets, out)?;
+        tally.tell(self, &targets.queue, out)?;
         match failure {
             Some(error) => Err(error.into()),
-            None if tally.refused.is_empty() => Ok(Exit::Done),
-            None => Ok(Exit::No),
+            None => Ok(tally.exit()),
         }
-    }
-
-    fn tell(&self, tally: &Tally, targets: &Targets, out: &mut Out) -> Result<(), Error> {
-        if out.is_json() {
-            let refused: Vec<_> =
-                tally.refused.iter().map(|(id, reason)| json!({"id": id, "reason": reason})).collect();
-            out.json(&json!({"queue": targets.queue, "done": tally.done, "refused": refused}))?;
-            return Ok(out.flush()?);
-        }
-        let done = usize::try_from(tally.done).unwrap_or(usize::MAX);
-        let refused = match tally.refused.len() {
-            0 => String::new(),
-            n => format!(", refused {n}"),
-        };
-        out.line(format_args!("{} {} {} {}{refused}", self.done, jobs(done), self.at, targets.queue))?;
-        out.flush()?;
-        for (id, reason) in tally.refused.iter().take(TOLD) {
-            print::error(format_args!("cannot {} job {id}: {reason}", self.verb));
-        }
-        if tally.refused.len() > TOLD {
-            print::error(format_args!("… and {} more", tally.refused.len() - TOLD));
-        }
-        Ok(())
     }
 
     /// The jobs it would be done to: a table and their number, or their ids.
     async fn preview(&self, store: &Store, targets: &Targets, out: &mut Out) -> Result<Exit, Error> {
         let mut show = Preview::default();
-        if let Some(mut pages) = targets.pages(store) {
-            while let Some(jobs) = pages.next().await? {
-                show.page(out, &jobs, store)?;
-            }
+        if let Some(chosen) = targets.chosen(store) {
+            show.all(chosen, out, store).await?;
         } else {
             let queue = store.queue(&targets.queue);
             for id in &targets.ids {
@@ -171,13 +189,23 @@ impl Default for Preview {
 }
 
 impl Preview {
-    pub fn page(&mut self, out: &mut Out, jobs: &[JobRecord], store: &Store) -> Result<(), Error> {
+    pub async fn all(&mut self, mut chosen: Chosen, out: &mut Out, store: &Store) -> Result<(), Error> {
+        while let Some(jobs) = chosen.next().await? {
+            self.page(out, &jobs, store)?;
+        }
+        Ok(())
+    }
+
+    fn page<'a, T>(&mut self, out: &mut Out, jobs: &'a [T], store: &Store) -> Result<(), Error>
+    where
+        Row<'a>: From<&'a T>,
+    {
         self.count += jobs.len();
         if out.is_json() {
-            self.ids.extend(jobs.iter().map(|job| job.id.clone()));
+            self.ids.extend(jobs.iter().map(|job| Row::from(job).id.clone()));
             return Ok(());
         }
-        ls::print(out, &mut self.table, jobs, store.now())
+        ls::print(out, &mut self.table, jobs.iter().map(Row::from), store.now())
     }
 
     pub fn end(self, out: &mut Out, deed: &Deed, queue: &QueueName) -> Result<Exit, Error> {

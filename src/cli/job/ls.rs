@@ -8,8 +8,8 @@ use super::super::session::Session;
 use super::super::time::age;
 use super::super::{Error, Exit, value};
 use super::selection::{Filter, Pages};
-use crate::job::{QueueName, UnixMillis};
-use crate::store::JobRecord;
+use crate::job::{JobId, QueueName, State, UnixMillis, millis};
+use crate::store::{JobRecord, Selected};
 
 /// The columns of a list of jobs.
 pub const HEAD: [&str; 6] = ["ID", "NAME", "STATE", "ATTEMPTS", "AGE", "REASON"];
@@ -41,7 +41,7 @@ impl List {
                 if out.is_json() {
                     jobs.iter().try_for_each(|job| list.item(&mut out, job))?;
                 } else {
-                    print(&mut out, &mut table, &jobs, store.now())?;
+                    print(&mut out, &mut table, jobs.iter().map(Row::from), store.now())?;
                 }
             }
             if out.is_json() {
@@ -56,28 +56,71 @@ impl List {
     }
 }
 
+/// A job as it stands in a list.
+pub struct Row<'a> {
+    pub id: &'a JobId,
+    name: &'a str,
+    state: State,
+    attempts_made: u32,
+    timestamp: Option<UnixMillis>,
+    failed_reason: Option<&'a str>,
+}
+
+impl<'a> From<&'a JobRecord> for Row<'a> {
+    fn from(job: &'a JobRecord) -> Self {
+        Self {
+            id: &job.id,
+            name: job.name(),
+            state: job.state,
+            attempts_made: job.attempts_made(),
+            timestamp: job.timestamp(),
+            failed_reason: job.failed_reason(),
+        }
+    }
+}
+
+impl<'a> From<&'a Selected> for Row<'a> {
+    fn from(job: &'a Selected) -> Self {
+        Self {
+            id: &job.id,
+            name: &job.name,
+            state: job.state,
+            attempts_made: job.attempts_made,
+            timestamp: job.timestamp,
+            failed_reason: job.failed_reason.as_deref(),
+        }
+    }
+}
+
 /// A page of jobs as rows under [`HEAD`].
-pub fn print(out: &mut Out, table: &mut Table, jobs: &[JobRecord], now: UnixMillis) -> Result<(), Error> {
-    if jobs.is_empty() {
+pub fn print<'a>(
+    out: &mut Out,
+    table: &mut Table,
+    jobs: impl Iterator<Item = Row<'a>>,
+    now: UnixMillis,
+) -> Result<(), Error> {
+    let rows: Vec<_> = jobs.map(|job| job.cells(now)).collect();
+    if rows.is_empty() {
         return Ok(());
     }
-    let rows: Vec<_> = jobs.iter().map(|job| row(job, now)).collect();
     Ok(table.page(out, &rows)?)
 }
 
-fn row(job: &JobRecord, now: UnixMillis) -> Vec<String> {
-    const REASON: usize = 80;
-    let reason = job.failed_reason().unwrap_or_default();
-    let mut shown: String = reason.chars().take(REASON).collect();
-    if shown.len() < reason.len() {
-        shown.push('…');
+impl Row<'_> {
+    fn cells(&self, now: UnixMillis) -> Vec<String> {
+        const REASON: usize = 80;
+        let reason = self.failed_reason.unwrap_or_default();
+        let mut shown: String = reason.chars().take(REASON).collect();
+        if shown.len() < reason.len() {
+            shown.push('…');
+        }
+        vec![
+            self.id.to_string(),
+            self.name.to_owned(),
+            self.state.to_string(),
+            self.attempts_made.to_string(),
+            self.timestamp.map(|at| age(millis(now.since(at)))).unwrap_or_default(),
+            shown,
+        ]
     }
-    vec![
-        job.id.to_string(),
-        job.name().to_owned(),
-        job.state.to_string(),
-        job.attempts_made().to_string(),
-        job.timestamp().map(|at| age(crate::job::millis(now.since(at)))).unwrap_or_default(),
-        shown,
-    ]
 }

@@ -2,6 +2,8 @@
 //! for verbs that are one idea.
 
 mod each;
+mod export;
+mod import;
 mod logs;
 mod ls;
 mod remove;
@@ -19,7 +21,7 @@ use super::{Error, Exit};
 
 pub use each::{Preview, jobs, jobs_that_are};
 pub use remove::REMOVE;
-pub use selection::{Filter, Pages};
+pub use selection::{Chosen, Filter};
 
 #[derive(Subcommand)]
 pub enum Verb {
@@ -31,6 +33,8 @@ pub enum Verb {
     Promote(retry::Promote),
     Update(update::Update),
     Remove(remove::Remove),
+    Export(export::Export),
+    Import(import::Import),
 }
 
 impl Verb {
@@ -44,6 +48,8 @@ impl Verb {
             Self::Promote(promote) => promote.execute(session),
             Self::Update(update) => update.execute(session),
             Self::Remove(remove) => remove.execute(session),
+            Self::Export(export) => export.execute(session),
+            Self::Import(import) => import.execute(session),
         }
     }
 }

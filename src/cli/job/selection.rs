@@ -5,9 +5,8 @@ use std::time::Duration;
 use clap::Args;
 
 use super::super::{Error, value};
-use crate::handler::glob_matches;
-use crate::job::{JobId, QueueName, State, UnixMillis};
-use crate::store::{self, JobRecord, MAX_PAGE, Queue, Store};
+use crate::job::{JobId, QueueName, State, UnixMillis, millis};
+use crate::store::{self, Cursor, JobRecord, MAX_PAGE, Queue, Selected, Selection, Store};
 
 /// What a job must be like. All conditions hold together; without any, every job is meant.
 #[derive(Args, Clone, Default)]
@@ -26,7 +25,7 @@ pub struct Filter {
     pub reason: Option<String>,
 }
 
-/// Ids, or a filter; one of the two.
+/// Ids, or a filter.
 #[derive(Args)]
 pub struct Targets {
     /// Name of the queue
@@ -37,42 +36,91 @@ pub struct Targets {
     pub ids: Vec<JobId>,
     #[command(flatten)]
     pub filter: Filter,
-    /// At most this many jobs
+    /// At most this many jobs, of finished ones the oldest
     #[arg(long, value_name = "N", conflicts_with = "ids")]
     pub limit: Option<usize>,
 }
 
 impl Filter {
-    /// The states to look through, in the order jobs are listed.
-    fn states(&self) -> &[State] {
-        self.state.as_ref().map_or(&State::ALL[..], std::slice::from_ref)
+    /// As the store understands it, at this moment.
+    pub fn selection(&self, now: UnixMillis) -> Selection {
+        Selection {
+            states: self.state.map_or_else(|| State::ALL.to_vec(), |state| vec![state]),
+            name: self.name.clone(),
+            // at least that old
+            before: self.older.map(|age| UnixMillis(now.0.saturating_sub(millis(age)).saturating_add(1))),
+            reason: self.reason.clone(),
+        }
     }
 
-    /// Nothing is asked but the state, so that a page of the store is a page of the answer.
+    /// Nothing is asked but the state.
     fn is_plain(&self) -> bool {
         self.name.is_none() && self.older.is_none() && self.reason.is_none()
     }
+}
 
-    fn covers(&self, job: &JobRecord, now: UnixMillis) -> bool {
-        let has_name = self.name.as_ref().is_none_or(|glob| glob_matches(glob, job.name()));
-        let is_old = self.older.is_none_or(|age| since(job).is_some_and(|at| now.since(at) >= age));
-        let has_reason =
-            self.reason.as_ref().is_none_or(|text| job.failed_reason().is_some_and(|reason| reason.contains(text)));
-        has_name && is_old && has_reason
+impl Targets {
+    /// Nothing said is not everything meant.
+    pub fn require(&self) -> Result<(), Error> {
+        if self.ids.is_empty() && self.filter.state.is_none() && self.filter.is_plain() {
+            let what = "which jobs? give their ids, or describe them with --state, --name, --older or --reason";
+            return Err(Error::Usage(what.into()));
+        }
+        Ok(())
+    }
+
+    /// What the filter lets through; none where ids are given.
+    pub fn chosen(&self, store: &Store) -> Option<Chosen> {
+        self.ids.is_empty().then(|| Chosen::new(store, &self.queue, &self.filter, self.limit))
+    }
+
+    /// The ids of all of them. The whole list comes before the first of them is changed: a job that has got another
+    /// delay, say, would be met once more.
+    pub async fn collect(&self, store: &Store) -> Result<Vec<JobId>, store::Error> {
+        let Some(mut chosen) = self.chosen(store) else { return Ok(self.ids.clone()) };
+        let mut ids = Vec::new();
+        while let Some(jobs) = chosen.next().await? {
+            ids.extend(jobs.into_iter().map(|job| job.id));
+        }
+        Ok(ids)
     }
 }
 
-/// The moment a job's age is counted from. Protocol: §5.16.3, as `clean` has it.
-fn since(job: &JobRecord) -> Option<UnixMillis> {
-    job.finished_on().or(job.processed_on()).or(job.timestamp())
+/// The jobs a filter lets through, as far as is needed to choose them: those served first in front, of finished ones the
+/// oldest.
+pub struct Chosen {
+    queue: Queue,
+    selection: Selection,
+    /// Where to go on; `None` before the beginning.
+    after: Option<Cursor>,
+    left: usize,
 }
 
-/// The jobs a filter lets through, page by page. What leaves a state or comes into it meanwhile may be missed or met
-/// twice; who wants to change jobs collects their ids first.
+impl Chosen {
+    /// All of them, or at most `limit`.
+    pub fn new(store: &Store, queue: &QueueName, filter: &Filter, limit: Option<usize>) -> Self {
+        let left = limit.unwrap_or(usize::MAX);
+        Self { queue: store.queue(queue), selection: filter.selection(store.now()), after: None, left }
+    }
+
+    /// The next ones; `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<Vec<Selected>>, store::Error> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let (jobs, next) = self.queue.select(&self.selection, self.after.take(), self.left.min(MAX_PAGE)).await?;
+        self.left = if next.is_some() { self.left - jobs.len() } else { 0 };
+        self.after = next;
+        Ok(Some(jobs))
+    }
+}
+
+/// Whole jobs in the order people look at them: those served first in front, of finished ones the newest. What leaves
+/// a state or comes into it meanwhile may be missed or met twice.
 pub struct Pages<'a> {
-    store: &'a Store,
     queue: Queue,
     filter: &'a Filter,
+    selection: Selection,
     /// States not begun yet, the next one last.
     states: Vec<State>,
     /// The state being read, the next place in it, and its end as it was in the beginning.
@@ -84,9 +132,10 @@ pub struct Pages<'a> {
 }
 
 impl<'a> Pages<'a> {
-    pub fn new(store: &'a Store, queue: &QueueName, filter: &'a Filter, skip: usize, limit: usize) -> Self {
-        let states = filter.states().iter().rev().copied().collect();
-        Self { store, queue: store.queue(queue), filter, states, reading: None, skip, left: limit }
+    pub fn new(store: &Store, queue: &QueueName, filter: &'a Filter, skip: usize, limit: usize) -> Self {
+        let selection = filter.selection(store.now());
+        let states = selection.states.iter().rev().copied().collect();
+        Self { queue: store.queue(queue), filter, selection, states, reading: None, skip, left: limit }
     }
 
     /// The next jobs, maybe none on this page; `None` at the end.
@@ -98,8 +147,7 @@ impl<'a> Pages<'a> {
         let page = if self.filter.is_plain() { self.left.min(MAX_PAGE) } else { MAX_PAGE };
         let mut jobs = self.queue.jobs(state, offset, page).await?;
         self.reading = Some((state, offset + page, end));
-        let now = self.store.now();
-        jobs.retain(|job| self.filter.covers(job, now));
+        jobs.retain(|job| self.selection.covers(&job.fields));
         let skipped = self.skip.min(jobs.len());
         self.skip -= skipped;
         jobs.drain(..skipped);
@@ -123,34 +171,5 @@ impl<'a> Pages<'a> {
             self.skip -= unread;
             self.reading = Some((state, unread, end));
         }
-    }
-}
-
-impl Targets {
-    /// Nothing said is not everything meant.
-    pub fn require(&self) -> Result<(), Error> {
-        if self.ids.is_empty() && self.filter.state.is_none() && self.filter.is_plain() {
-            let what = "which jobs? give their ids, or describe them with --state, --name, --older or --reason";
-            return Err(Error::Usage(what.into()));
-        }
-        Ok(())
-    }
-
-    /// The jobs to be listed or changed by their filter, where there is one.
-    pub fn pages<'a>(&'a self, store: &'a Store) -> Option<Pages<'a>> {
-        self.ids.is_empty().then(|| Pages::new(store, &self.queue, &self.filter, 0, self.limit.unwrap_or(usize::MAX)))
-    }
-
-    /// The ids of all of them, in the order they are to be changed: of finished jobs the oldest first.
-    pub async fn collect(&self, store: &Store) -> Result<Vec<JobId>, store::Error> {
-        let Some(mut pages) = self.pages(store) else { return Ok(self.ids.clone()) };
-        let mut ids = Vec::new();
-        while let Some(jobs) = pages.next().await? {
-            ids.extend(jobs.into_iter().map(|job| job.id));
-        }
-        if matches!(self.filter.state, Some(State::Completed | State::Failed)) {
-            ids.reverse();
-        }
-        Ok(ids)
     }
 }

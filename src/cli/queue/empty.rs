@@ -6,13 +6,13 @@ use clap::Args;
 use serde_json::json;
 
 use super::super::consent::Consent;
-use super::super::job::{Filter, Pages, Preview, REMOVE, jobs, jobs_that_are};
+use super::super::job::{Chosen, Filter, Preview, REMOVE, jobs, jobs_that_are};
 use super::super::print::Out;
 use super::super::session::Session;
 use super::super::{Error, Exit, value};
 use super::known;
 use crate::job::{QueueName, State};
-use crate::store::{Counts, Store};
+use crate::store::Counts;
 
 /// Remove every job that waits for a worker
 ///
@@ -95,32 +95,24 @@ impl Clean {
         let mut out = Out::new(session.global.json);
         session.with_store(|store, _| async move {
             known(&store, &self.queue).await?;
+            let mut chosen = Chosen::new(&store, &self.queue, &filter, self.limit.map(number));
             if self.consent.dry_run {
                 let mut show = Preview::default();
-                let mut pages = self.pages(&store, &filter);
-                while let Some(page) = pages.next().await? {
-                    show.page(&mut out, &page, &store)?;
-                }
+                show.all(chosen, &mut out, &store).await?;
                 return show.end(&mut out, &REMOVE, &self.queue);
             }
             if !self.consent.yes {
                 let mut found = 0;
-                let mut pages = self.pages(&store, &filter);
-                while let Some(page) = pages.next().await? {
-                    found += page.len();
+                while let Some(jobs) = chosen.next().await? {
+                    found += jobs.len();
                 }
-                self.consent
-                    .ask(format!("remove {} from {}", jobs_that_are(self.state.as_str(), found), self.queue))
-                    .await?;
+                let what = jobs_that_are(self.state.as_str(), found);
+                self.consent.ask(format!("remove {what} from {}", self.queue)).await?;
             }
             let limit = self.limit.map_or(0, number);
             let removed = store.queue(&self.queue).clean(self.older, limit, self.state).await?;
             tell(removed.len() as u64, &self.queue, &mut out)
         })?
-    }
-
-    fn pages<'a>(&self, store: &'a Store, filter: &'a Filter) -> Pages<'a> {
-        Pages::new(store, &self.queue, filter, 0, self.limit.map_or(usize::MAX, number))
     }
 }
 
@@ -130,15 +122,15 @@ impl Obliterate {
         let mut out = Out::new(session.global.json);
         session.with_store(|store, _| async move {
             let counts = known(&store, &self.queue).await?.counts;
-            if self.consent.dry_run {
-                return preview("obliterate", &self.queue, &counts, &State::ALL, &mut out);
-            }
             if counts.active > 0 && !self.force {
                 return Err(Error::No(format!(
                     "{} in {}; pause the queue and wait for their end, or say --force",
                     jobs_that_are("active", number(counts.active)),
                     self.queue
                 )));
+            }
+            if self.consent.dry_run {
+                return preview("obliterate", &self.queue, &counts, &State::ALL, &mut out);
             }
             let count = State::ALL.iter().map(|state| counts.of(*state)).sum();
             self.consent.ask(format!("obliterate {} with {}", self.queue, jobs(number(count)))).await?;

@@ -1,0 +1,33 @@
+use std::process::Stdio;
+
+use crate::harness::{Ended, Oxherd, Redis};
+use crate::seed::{LONG_AGO, email, finished};
+
+/// The lines of the `sh` blocks of a page.
+fn commands(page: &str) -> Vec<&str> {
+    let blocks = page.split("```").enumerate().filter(|(n, _)| n % 2 == 1);
+    blocks.filter_map(|(_, block)| block.strip_prefix("sh\n")).flat_map(str::lines).collect()
+}
+
+#[test]
+fn the_page_on_administration_can_be_typed_from_top_to_bottom() {
+    let redis = Redis::start();
+    let oxherd = Oxherd::new();
+    let seeding = Oxherd::with(&redis);
+    email(&redis, &seeding);
+    seeding.run(&["job", "add", "reports", "n"]).exits(0);
+    seeding.run(&["job", "add", "email", "send-welcome", "--delay", "1h", "--job-id", "id-1042"]).exits(0);
+    finished(&redis, "email", "completed", "1042", "send-welcome", LONG_AGO, "null");
+    redis.call(&["RPUSH", "bull:email:1042:logs", "one", "two"]);
+    let commands = commands(include_str!("../../docs/administration.md"));
+    assert!(commands.len() > 25, "only {} commands", commands.len());
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_oxherd")).parent().unwrap();
+    for line in commands {
+        let mut shell = oxherd.shell(line);
+        let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap_or_default());
+        shell.env("PATH", path).env("REDIS_URL", redis.url()).stdin(Stdio::null());
+        let ended = Ended::new(&shell.output().unwrap());
+        assert_eq!(ended.code, 0, "{line}\nstdout: {}\nstderr: {}", ended.stdout, ended.stderr);
+        assert!(ended.stderr.is_empty(), "{line}\nstderr: {}", ended.stderr);
+    }
+}
