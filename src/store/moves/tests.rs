@@ -32,6 +32,17 @@ impl Rig {
         }
     }
 
+    async fn slowlog(&self, words: &[&str]) -> Value {
+        let args = words.iter().map(|word| Value::from(*word)).collect();
+        self.queue.store.command().call("SLOWLOG", args).await.unwrap()
+    }
+
+    /// Calls are on record that take longer than this; none when it is negative.
+    async fn record_slower_than(&self, micros: i64) {
+        let args = ["SET", "slowlog-log-slower-than"].map(Value::from).into_iter().chain([micros.into()]).collect();
+        self.queue.store.command().call("CONFIG", args).await.unwrap();
+    }
+
     /// The events so far, fields separated by spaces.
     async fn events(&self) -> Vec<String> {
         let script = "local out = {} for _, e in ipairs(redis.call('XRANGE', ARGV[1], '-', '+')) do \
@@ -214,4 +225,96 @@ async fn who_listens_is_told_when_asked_for() {
         };
         assert_eq!(next().await, r#"{"tenantId":"t","jobId":"a","status":"PENDING"}"#);
     }
+}
+
+/// The longest of the calls made by `operation`, in µs, at the best of some tries: a busy machine makes any call long.
+async fn longest_call(rig: &Rig, mut operation: impl AsyncFnMut(u32)) -> i64 {
+    let mut best = i64::MAX;
+    for attempt in 0..4 {
+        rig.slowlog(&["RESET"]).await;
+        operation(attempt).await;
+        let calls = reply::array("SLOWLOG", rig.slowlog(&["GET", "1000"]).await).unwrap();
+        // number, moment, µs, words …
+        let taken = calls.into_iter().map(|call| reply::array("SLOWLOG", call).unwrap()[2].as_i64().unwrap());
+        best = best.min(taken.max().unwrap_or(0));
+        if best < LONGEST {
+            break;
+        }
+    }
+    best
+}
+
+/// What a call may take, in µs.
+const LONGEST: i64 = 50_000;
+
+#[tokio::test]
+async fn no_call_keeps_a_big_queue_busy_for_long() {
+    let rig = Rig::new().await;
+    let fill = "local state = ARGV[1] for n = tonumber(ARGV[2]), tonumber(ARGV[3]) do \
+                redis.call('HSET', 'bull:q:' .. n, 'name', 'n', 'data', '{}', 'opts', '{}', 'timestamp', n) \
+                if state == 'wait' then redis.call('LPUSH', 'bull:q:wait', n) \
+                else redis.call('ZADD', 'bull:q:' .. state, n, n) end end";
+    rig.record_slower_than(-1).await;
+    for (state, from, to) in [("wait", 1, 100_000), ("delayed", 100_001, 150_000), ("failed", 150_001, 153_000)] {
+        for from in (from..=to).step_by(10_000) {
+            let args = vec![fill.into(), "0".into(), state.into(), from.into(), to.min(from + 9_999).into()];
+            rig.queue.store.command().call("EVAL", args).await.unwrap();
+        }
+    }
+    rig.record_slower_than(1000).await;
+    let queue = &rig.queue;
+    let number = |n: u32| JobId::stored(&n.to_string());
+    let mut slow = Vec::new();
+    let mut note = |name, longest| {
+        if longest >= LONGEST {
+            slow.push((name, longest));
+        }
+    };
+    let one_by_one = async |attempt| {
+        queue.retry(&number(150_001 + attempt), State::Failed, Reset::default()).await.unwrap();
+        queue.promote(&number(100_001 + attempt)).await.unwrap();
+        queue.change_delay(&number(120_000), Duration::from_secs(5)).await.unwrap();
+        // served last, served first, and in between
+        for id in [100_000, 1, 50_000] {
+            queue.change_priority(&number(id - attempt * u32::from(id > 1)), 0, false).await.unwrap();
+        }
+    };
+    note("one by one", longest_call(&rig, one_by_one).await);
+    let updates: Vec<_> = (1..=3000)
+        .map(|n| crate::store::Update::Log { id: number(n), row: "a row of the log".into(), keep: Some(10) })
+        .collect();
+    note("update_jobs", longest_call(&rig, async |_| drop(queue.update_jobs(&updates).await.unwrap())).await);
+    let reads = async |_| {
+        for state in State::ALL {
+            let selection = crate::store::Selection { states: vec![state], ..Default::default() };
+            queue.select(&selection, None, 2000).await.unwrap();
+            queue.export(state, None, 300).await.unwrap();
+            queue.jobs(state, 40_000, 100).await.unwrap();
+        }
+        queue.tree(&number(99_999), 1).await.unwrap();
+        queue.counts_per_priority(&[0, 1, 2]).await.unwrap();
+    };
+    note("reads", longest_call(&rig, reads).await);
+    let exported = queue.export(State::Waiting, None, 1000).await.unwrap().0;
+    let copies = async |attempt: u32| {
+        let mut copies = exported.clone();
+        for job in &mut copies {
+            job.id = JobId::stored(&format!("{}-{attempt}", job.id));
+        }
+        queue.import(&copies).await.unwrap();
+    };
+    note("import", longest_call(&rig, copies).await);
+    let in_bulk = async |_| {
+        assert!(queue.retry_jobs(State::Failed, None).await.unwrap() > 2900);
+        let back = "for n = 150001, 153000 do redis.call('ZADD', 'bull:q:failed', n, n) \
+                    if n % 1000 == 0 then redis.call('LTRIM', 'bull:q:wait', 1000, -1) end end";
+        rig.record_slower_than(-1).await;
+        queue.store.command().call("EVAL", vec![back.into(), "0".into()]).await.unwrap();
+        rig.record_slower_than(1000).await;
+    };
+    note("retry_jobs", longest_call(&rig, in_bulk).await);
+    let promoted = longest_call(&rig, async |_| assert!(queue.promote_jobs().await.is_ok())).await;
+    note("promote_jobs", promoted);
+    assert_eq!(rig.redis("ZCARD bull:q:delayed").await, "0");
+    assert!(slow.is_empty(), "µs in one call: {slow:?}");
 }
