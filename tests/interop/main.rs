@@ -11,6 +11,7 @@ mod everything;
 mod fleet;
 mod flows;
 mod limits;
+mod moving;
 mod oxherd;
 mod pause;
 mod schedulers;
