@@ -181,6 +181,7 @@ const FRAGMENTS: &[(&str, &str)] = fragments![
     "make_ready",
     "mark",
     "mark_delayed",
+    "mark_room",
     "next_every",
     "open_status",
     "placement",

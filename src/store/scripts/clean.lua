@@ -21,6 +21,7 @@
 ]]
 --@include queue_state
 --@include emit
+--@include mark_room
 --@include is_iteration
 --@include sweep_jobs
 --@include leave_set
@@ -125,6 +126,9 @@ local function clean_list()
   end
   if #places > 0 then
     redis.call('LREM', key, skip * 2 > length and #places or -#places, '0:cleaned')
+    if name == 'active' then
+      mark_room(q)
+    end
   end
 end
 

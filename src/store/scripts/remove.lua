@@ -20,6 +20,7 @@
 ]]
 --@include queue_state
 --@include emit
+--@include mark_room
 --@include is_iteration
 --@include split_key
 --@include drop_dependency
@@ -101,6 +102,9 @@ if how == 'part' or (how == 'whole' and #stack == 0) then
           break
         end
       end
+    end
+    if job.place == 'active' then
+      mark_room(q)
     end
     if job.deid then
       drop_deduplication(q, job.id, job.deid)

@@ -57,7 +57,7 @@ local function deduplicate(q, window, id, job, now)
     own(owner)
   end
   emit(q, 'deduplicated', 'jobId', owner, 'deduplicationId', window.id, 'deduplicatedJobId', id)
-  if window.reschedule and not window.replace and redis.call('ZSCORE', q.base .. 'delayed', owner) then
+  if window.reschedule and not window.replace and redis.call('ZREM', q.base .. 'delayed', owner) == 1 then
     redis.call('HSET', q.base .. owner, 'delay', job.delay)
     add_delayed(q, owner, now, job.delay)
     mark_delayed(q)
