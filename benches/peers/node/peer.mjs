@@ -1,7 +1,7 @@
 // The npm worker with a processor that does nothing; modes and arguments as in ../rust/src/main.rs.
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
-import { Queue, Worker } from 'bullmq';
+import { FlowProducer, Queue, Worker } from 'bullmq';
 
 const [mode, ...words] = process.argv.slice(2);
 const values = {};
@@ -15,8 +15,8 @@ const microseconds = () => Number(process.hrtime.bigint() / 1000n);
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 
-async function drain() {
-  const jobs = Number(values.jobs);
+/** A worker that is not started yet, and the end of its last job. */
+function counting(jobs) {
   let count = 0;
   let finish;
   const finished = new Promise((resolve) => (finish = resolve));
@@ -30,6 +30,12 @@ async function drain() {
     },
     { ...options(Number(values.concurrency)), autorun: false },
   );
+  return { worker, finished };
+}
+
+async function drain() {
+  const jobs = Number(values.jobs);
+  const { worker, finished } = counting(jobs);
   await worker.waitUntilReady();
   console.log('ready');
   await lines.next();
@@ -37,6 +43,53 @@ async function drain() {
   worker.run();
   await finished;
   console.log(JSON.stringify({ jobs, seconds: (microseconds() - start) / 1e6 }));
+}
+
+const payload = () => ({ n: 1, pad: 'x'.repeat(Math.max(Number(values.payload) - 16, 0)) });
+
+/** Calls `act` for all starts of batches below `total`, `width` of them at once. */
+async function batches(total, size, width, act) {
+  let next = 0;
+  const work = async () => {
+    while (next < total) {
+      const from = next;
+      next += size;
+      await act(Math.min(size, total - from));
+    }
+  };
+  await Promise.all(Array.from({ length: width }, work));
+}
+
+async function add() {
+  const jobs = Number(values.jobs);
+  const queue = new Queue(values.queue, { connection });
+  await queue.waitUntilReady();
+  const data = payload();
+  console.log('ready');
+  await lines.next();
+  const start = microseconds();
+  await batches(jobs, 1000, 4, (size) => queue.addBulk(Array.from({ length: size }, () => ({ name: 'bench', data }))));
+  console.log(JSON.stringify({ jobs, seconds: (microseconds() - start) / 1e6 }));
+}
+
+async function flows() {
+  const children = 10;
+  const parents = Number(values.jobs);
+  const producer = new FlowProducer({ connection });
+  const { worker, finished } = counting(parents * (children + 1));
+  await Promise.all([producer.waitUntilReady(), worker.waitUntilReady()]);
+  const data = payload();
+  const job = (name) => ({ name, queueName: values.queue, data });
+  const flow = () => ({ ...job('parent'), children: Array.from({ length: children }, () => job('child')) });
+  console.log('ready');
+  await lines.next();
+  let start = microseconds();
+  await batches(parents, 50, 1, (size) => producer.addBulk(Array.from({ length: size }, flow)));
+  const addSeconds = (microseconds() - start) / 1e6;
+  start = microseconds();
+  worker.run();
+  await finished;
+  console.log(JSON.stringify({ addSeconds, seconds: (microseconds() - start) / 1e6 }));
 }
 
 async function latency() {
@@ -83,6 +136,6 @@ async function idle() {
   await lines.next();
 }
 
-await { drain, latency, idle }[mode]();
+await { drain, latency, idle, add, flows }[mode]();
 await lines.next();
 process.exit(0);

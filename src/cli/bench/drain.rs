@@ -31,26 +31,13 @@ pub async fn measure(
     fill(store, queue, jobs, payload).await?;
     let adding = adding.elapsed();
 
-    let clock = Arc::new(Clock { begin: Instant::now(), last: AtomicU64::new(0), done: AtomicU64::new(0) });
+    let clock = Clock::start();
     let concurrency = config.queues[queue.as_str()].concurrency;
     let before = Usage::now(store).await?;
-    Engine::builder(config)
-        .inline_handler(NOOP, |_, _| async { Outcome::done() })
-        .observer(Arc::clone(&clock) as Arc<dyn Observer>)
-        .instance(instance())
-        .until(Until { drained: true, ..Until::default() })
-        .build()
-        .map_err(crate::daemon::Error::from)?
-        .run_here()
-        .await
-        .map_err(crate::daemon::Error::from)?;
+    work(config, &clock).await?;
     let used = Usage::now(store).await?.since(&before);
 
-    let done = clock.done.load(Ordering::Relaxed);
-    if done != jobs {
-        return Err(Error::No(format!("{jobs} jobs were added, {done} completed; is another worker on {queue}?")));
-    }
-    let seconds = Duration::from_micros(clock.last.load(Ordering::Relaxed)).as_secs_f64();
+    let seconds = clock.seconds(jobs, queue)?;
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52 jobs and commands")]
     let (count, commands) = (jobs as f64, used.server.commands as f64);
     let micros = |used: Duration| rounded(used.as_secs_f64() * 1e6 / count);
@@ -71,11 +58,30 @@ pub async fn measure(
     Ok(figures.as_object().cloned().unwrap_or_default())
 }
 
-async fn fill(store: &Store, queue: &QueueName, jobs: u64, payload: usize) -> Result<(), Error> {
+/// Works the queues of the configuration until nothing is left, with a handler that does nothing.
+pub async fn work(config: Config, clock: &Arc<Clock>) -> Result<(), Error> {
+    Engine::builder(config)
+        .inline_handler(NOOP, |_, _| async { Outcome::done() })
+        .observer(Arc::clone(clock) as Arc<dyn Observer>)
+        .instance(instance())
+        .until(Until { drained: true, ..Until::default() })
+        .build()
+        .map_err(crate::daemon::Error::from)?
+        .run_here()
+        .await
+        .map_err(crate::daemon::Error::from)?;
+    Ok(())
+}
+
+/// Data of that many bytes.
+pub fn payload(bytes: usize) -> Box<RawValue> {
     // {"x":"…"} is eight bytes around the text
-    let text = format!("{{\"x\":\"{}\"}}", "x".repeat(payload.saturating_sub(8)));
-    let data = RawValue::from_string(text).expect("an object of one text is JSON");
-    let job = NewJob { name: "noop".into(), data, opts: JobOptions::default() };
+    let text = format!("{{\"x\":\"{}\"}}", "x".repeat(bytes.saturating_sub(8)));
+    RawValue::from_string(text).expect("an object of one text is JSON")
+}
+
+pub async fn fill(store: &Store, queue: &QueueName, jobs: u64, bytes: usize) -> Result<(), Error> {
+    let job = NewJob { name: "noop".into(), data: payload(bytes), opts: JobOptions::default() };
     let full = vec![job; usize::try_from(BATCH.min(jobs)).expect("a batch is small")];
     let queue = store.queue(queue);
     stream::iter((0..jobs).step_by(usize::try_from(BATCH).expect("a batch is small")))
@@ -91,11 +97,26 @@ async fn fill(store: &Store, queue: &QueueName, jobs: u64, payload: usize) -> Re
 }
 
 /// Notes when the last job was recorded as completed.
-struct Clock {
+pub struct Clock {
     begin: Instant,
     /// In µs after `begin`.
     last: AtomicU64,
     done: AtomicU64,
+}
+
+impl Clock {
+    pub fn start() -> Arc<Self> {
+        Arc::new(Self { begin: Instant::now(), last: AtomicU64::new(0), done: AtomicU64::new(0) })
+    }
+
+    /// How long it took until the last of these jobs was done.
+    pub fn seconds(&self, jobs: u64, queue: &QueueName) -> Result<f64, Error> {
+        let done = self.done.load(Ordering::Relaxed);
+        if done != jobs {
+            return Err(Error::No(format!("{jobs} jobs were added, {done} completed; is another worker on {queue}?")));
+        }
+        Ok(Duration::from_micros(self.last.load(Ordering::Relaxed)).as_secs_f64())
+    }
 }
 
 impl Observer for Clock {

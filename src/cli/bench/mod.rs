@@ -2,7 +2,9 @@
 //! afterwards. Jobs go the whole way, through the engine and the server; only the handler does
 //! nothing.
 
+mod add;
 mod drain;
+mod flows;
 mod idle;
 mod latency;
 mod usage;
@@ -26,7 +28,8 @@ const NOOP: &str = "noop";
 /// Measures no-op jobs through the whole path, on queues of its own.
 ///
 /// drain: fill a queue, then time how fast it is worked off. latency: one job every 5 ms into an
-/// idle worker, from before the add to the handler's first line. idle: what waiting costs.
+/// idle worker, from before the add to the handler's first line. idle: what waiting costs. add: how
+/// fast jobs are added in bulk. flows: parents with ten children each, added and worked off.
 #[derive(Args)]
 pub struct Bench {
     #[arg(long, value_enum, default_value_t = Mode::Drain)]
@@ -34,7 +37,7 @@ pub struct Bench {
     /// A queue that does not exist; it is removed afterwards [default: a name of its own]
     #[arg(long, value_name = "NAME", value_parser = value::queue)]
     queue: Option<QueueName>,
-    /// Jobs to run [default: 50000; latency: 2000]
+    /// Jobs to run [default: 50000; latency: 2000; add: 100000; flows: 2000 parents]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     jobs: Option<u64>,
     /// Size of each job's data
@@ -62,6 +65,8 @@ enum Mode {
     Drain,
     Latency,
     Idle,
+    Add,
+    Flows,
 }
 
 /// What was measured, in the order shown. Names are the JSON's.
@@ -106,6 +111,8 @@ impl Bench {
         match self.mode {
             Mode::Drain => drain::measure(store, config, queue, self.jobs.unwrap_or(50_000), self.payload).await,
             Mode::Latency => latency::measure(store, config, queue, self.jobs.unwrap_or(2_000), self.payload).await,
+            Mode::Add => add::measure(store, queue, self.jobs.unwrap_or(100_000), self.payload).await,
+            Mode::Flows => flows::measure(store, config, queue, self.jobs.unwrap_or(2_000), self.payload).await,
             Mode::Idle => idle::measure(store, config, Duration::from_secs(self.seconds.into())).await,
         }
     }
@@ -118,7 +125,7 @@ impl Bench {
         let name = |text: String| QueueName::new(&text).map_err(|e| Error::Usage(e.to_string()));
         match self.mode {
             Mode::Idle => (1..=self.queues).map(|n| name(format!("{base}-{n}"))).collect(),
-            Mode::Drain | Mode::Latency => Ok(vec![name(base)?]),
+            Mode::Drain | Mode::Latency | Mode::Add | Mode::Flows => Ok(vec![name(base)?]),
         }
     }
 

@@ -1,8 +1,8 @@
 //! oxherd and its neighbours in interleaved rounds on one private Redis; prints figures and ratios.
 //!
 //!     compare --redis-server PATH --oxherd PATH --peer-rust PATH --peer-node PATH --limit PATH
-//!             [--only drain,latency,idle] [--rounds 3] [--jobs 50000] [--concurrency 100]
-//!             [--payload 200] [--idle-seconds 20]
+//!             [--only drain,latency,idle,add,flows] [--rounds 3] [--jobs 50000] [--concurrency 100]
+//!             [--payload 200] [--idle-seconds 20] [--added 100000] [--flows 2000]
 //!
 //! Bare rates depend on the machine and on what else it does; the ratios of one round do not. Own CPU
 //! is read from the process's clock, Redis CPU from INFO, for everybody alike; oxherd's come from `oxherd bench`.
@@ -21,6 +21,8 @@ const QUEUE: &str = "bench";
 const IDLE_QUEUES: usize = 20;
 const LATENCY_JOBS: usize = 1_000;
 const LATENCY_INTERVAL_US: usize = 5_000;
+/// Of each parent.
+const CHILDREN: usize = 10;
 
 const OXHERD: &str = "oxherd";
 const RUST: &str = "bullmq-official";
@@ -54,12 +56,14 @@ struct Rig {
     concurrency: usize,
     payload: usize,
     idle: Duration,
+    added: usize,
+    flows: usize,
     directory: PathBuf,
 }
 
 fn main() {
     let arguments = Arguments::read();
-    let only = arguments.text("only", "drain,latency,idle");
+    let only = arguments.text("only", "drain,latency,idle,add,flows");
     let peer = |key: &'static str| arguments.text(key, key);
     let rig = Rig {
         server: Server::start(Path::new(&arguments.text("redis-server", "redis-server"))),
@@ -70,6 +74,8 @@ fn main() {
         concurrency: arguments.number("concurrency", 100),
         payload: arguments.number("payload", 200),
         idle: Duration::from_secs(arguments.number("idle-seconds", 20)),
+        added: arguments.number("added", 100_000),
+        flows: arguments.number("flows", 2_000),
         directory: std::env::temp_dir().join(format!("oxherd-compare-{}", std::process::id())),
     };
     std::fs::create_dir_all(&rig.directory).expect("a place for temporary files");
@@ -82,6 +88,12 @@ fn main() {
     }
     if wanted("idle") {
         rig.idle();
+    }
+    if wanted("add") {
+        rig.add();
+    }
+    if wanted("flows") {
+        rig.flows();
     }
     let _ = std::fs::remove_dir_all(&rig.directory);
 }
@@ -162,6 +174,72 @@ impl Rig {
         let seconds = process::number(&line, "seconds").unwrap_or_else(|| panic!("{name} printed {line:?}"));
         let jobs = self.jobs as f64;
         vec![jobs / seconds, own / jobs * 1e6, server / jobs * 1e6, memory]
+    }
+
+    /// Many jobs added in bulk, a thousand to a call of the client, four calls at once.
+    fn add(&self) {
+        let columns = [
+            Column { name: "jobs/s", decimals: 0 },
+            Column { name: "own CPU us/job", decimals: 1 },
+            Column { name: "Redis CPU us/job", decimals: 1 },
+        ];
+        let targets = [Target { column: 0, of: Some(RUST), bound: Bound::AtLeast(2.4) }];
+        let title = format!("bulk add: {} jobs", self.added);
+        self.table(&title, &columns, &targets, &[OXHERD, RUST, NODE], |name| {
+            let jobs = self.added as f64;
+            if name == OXHERD {
+                let json = self.oxherd_bench(&["--mode", "add", "--jobs", &self.added.to_string()]);
+                let field = |key| process::number(&json, key).unwrap_or(f64::NAN);
+                return vec![field("jobsPerSecond"), field("cpuUsPerJob"), field("redisCpuUsPerJob")];
+            }
+            let (line, own, server) = self.measured(name, "add", self.added);
+            let seconds = process::number(&line, "seconds").unwrap_or(f64::NAN);
+            vec![jobs / seconds, own / jobs * 1e6, server / jobs * 1e6]
+        });
+    }
+
+    /// Parents with ten children each, added and then worked off.
+    fn flows(&self) {
+        let columns = [
+            Column { name: "flows added/s", decimals: 0 },
+            Column { name: "jobs worked/s", decimals: 0 },
+            Column { name: "own CPU us/job", decimals: 1 },
+            Column { name: "Redis CPU us/job", decimals: 1 },
+        ];
+        let targets = [
+            Target { column: 0, of: Some(RUST), bound: Bound::AtLeast(1.5) },
+            Target { column: 1, of: Some(RUST), bound: Bound::AtLeast(1.5) },
+        ];
+        let title = format!("flows: {} parents with {CHILDREN} children each, completed removed", self.flows);
+        self.table(&title, &columns, &targets, &[OXHERD, RUST, NODE], |name| {
+            let jobs = (self.flows * (CHILDREN + 1)) as f64;
+            if name == OXHERD {
+                let json = self.oxherd_bench(&["--mode", "flows", "--jobs", &self.flows.to_string()]);
+                let keys = ["flowsAddedPerSecond", "jobsPerSecond", "cpuUsPerJob", "redisCpuUsPerJob"];
+                return keys.iter().map(|key| process::number(&json, key).unwrap_or(f64::NAN)).collect();
+            }
+            let (line, own, server) = self.measured(name, "flows", self.flows);
+            let seconds = |key| process::number(&line, key).unwrap_or(f64::NAN);
+            let added = self.flows as f64 / seconds("addSeconds");
+            vec![added, jobs / seconds("seconds"), own / jobs * 1e6, server / jobs * 1e6]
+        });
+    }
+
+    /// One run of a peer on an empty Redis: what it printed, its CPU time and the server's.
+    fn measured(&self, name: &'static str, mode: &str, jobs: usize) -> (String, f64, f64) {
+        let mut redis = self.redis();
+        redis.call(&["FLUSHALL"]);
+        let arguments = [
+            ("queue", QUEUE.to_owned()),
+            ("jobs", jobs.to_string()),
+            ("concurrency", self.concurrency.to_string()),
+            ("payload", self.payload.to_string()),
+        ];
+        let mut peer = self.start(name, mode, &arguments);
+        let (own, server) = (process::cpu(peer.pid()), redis.usage());
+        peer.go();
+        let line = peer.line();
+        (line, process::cpu(peer.pid()) - own, redis.usage().cpu - server.cpu)
     }
 
     /// A lone job every few milliseconds, from before its add to inside its handler, producer and worker
