@@ -310,6 +310,27 @@ async fn an_upsert_is_short_beside_a_long_queue() {
     assert!(started.elapsed() < Duration::from_millis(500), "{:?}", started.elapsed());
 }
 
+#[tokio::test]
+async fn each_iteration_has_a_status_message() {
+    let rig = Rig::new().await;
+    let status = config::Status { channels: vec!["updates".into()], ..config::Status::default() };
+    let mut messages = rig.store.subscribe(&["updates".into()], &[]).await.unwrap();
+    let template = template(&json!({"tenantId": "t"}), "{}");
+    rig.queue().upsert_scheduler_with("s", &every(1000), &template, &status).await.unwrap();
+    let work = WorkQueue::new(&rig.store, &rig.settings, &status, None, false);
+    let taken = work.move_to_active(&Take { token: "t:1".into(), want: 1 }).await.unwrap();
+    work.add_next_iteration(&taken.jobs[0], "UTC").await.unwrap();
+    for (slot, word) in [(0, "PENDING"), (0, "RUNNING"), (1000, "DELAYED")] {
+        let message = tokio::time::timeout(Duration::from_secs(5), messages.next()).await.expect("a message");
+        let message: Json = serde_json::from_str(&message.unwrap().payload).unwrap();
+        let id = format!("repeat:s:{}", T0 + slot);
+        assert_eq!(
+            (&message["jobId"], &message["status"], &message["tenantId"]),
+            (&json!(id), &json!(word), &json!("t"))
+        );
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(8))]
 
