@@ -75,25 +75,37 @@ fn a_python_worker_shares_the_work_and_no_job_runs_twice() {
     shares_with(&redis, worker);
 }
 
-#[test]
-fn node_works_what_oxherd_added() {
-    for version in [5, 6] {
-        let redis = Redis::start();
-        let mut worker = node("worker.mjs", version, &redis, &["--name", "w1"]).ready();
-        for arguments in [
-            &["welcome", r#"{"n":1}"#][..],
-            &["later", r#"{"n":2}"#, "--delay", "100ms"],
-            &["urgent", r#"{"n":3}"#, "--priority", "1"],
-        ] {
-            oxherd(&redis, &[&["job", "add", "email"], arguments].concat());
-        }
-        worker.wait_for_count("completed", 3, |line| line["event"] == "completed");
-        worker.stop();
-        let left = node("inspect.mjs", version, &redis, &["job", "1", "2", "3"]).end();
-        for (job, (name, n)) in left[0].as_array().unwrap().iter().zip([("welcome", 1), ("later", 2), ("urgent", 3)]) {
-            assert_eq!((&job["name"], &job["returnvalue"]["n"]), (&name.into(), &n.into()), "{job}");
-        }
+fn works_what_oxherd_added(worker: impl FnOnce(&Redis) -> Program) {
+    let redis = Redis::start();
+    let worker = worker(&redis).ready();
+    for arguments in [
+        &["welcome", r#"{"n":1}"#][..],
+        &["later", r#"{"n":2}"#, "--delay", "100ms"],
+        &["urgent", r#"{"n":3}"#, "--priority", "1"],
+    ] {
+        oxherd(&redis, &[&["job", "add", "email"], arguments].concat());
     }
+    eventually("all three are completed", || redis.number(&["ZCARD", "bull:email:completed"]) == 3);
+    worker.stop();
+    let left = node("inspect.mjs", 6, &redis, &["job", "1", "2", "3"]).end();
+    for (job, (name, n)) in left[0].as_array().unwrap().iter().zip([("welcome", 1), ("later", 2), ("urgent", 3)]) {
+        assert_eq!((&job["name"], &job["returnvalue"]["n"]), (&name.into(), &n.into()), "{job}");
+    }
+}
+
+#[test]
+fn node_6_works_what_oxherd_added() {
+    works_what_oxherd_added(|redis| node("worker.mjs", 6, redis, &["--name", "w1"]));
+}
+
+#[test]
+fn node_5_works_what_oxherd_added() {
+    works_what_oxherd_added(|redis| node("worker.mjs", 5, redis, &["--name", "w1"]));
+}
+
+#[test]
+fn python_works_what_oxherd_added() {
+    works_what_oxherd_added(|redis| python("worker.py", redis, &["--name", "w1"]));
 }
 
 #[test]
