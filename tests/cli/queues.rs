@@ -67,6 +67,27 @@ fn a_queue_tells_its_priorities_and_what_has_ended() {
 }
 
 #[test]
+fn a_queue_that_is_not_shared_safely_says_so() {
+    let redis = Redis::start();
+    let oxherd = Oxherd::with(&redis);
+    oxherd.run(&["job", "add", "email", "n"]).exits(0);
+    let fine = oxherd.run(&["queue", "show", "email"]).exits(0);
+    assert!(fine.stderr.is_empty() && fine.stdout.contains("placement"), "{}{}", fine.stdout, fine.stderr);
+    assert_eq!(oxherd.run(&["queue", "show", "email", "--json"]).exits(0).json()["warnings"], json!([]));
+    // as a pause by 6.x and one by 5.x after it leave it
+    redis.call(&["HSET", "bull:email:meta", "paused", "1"]);
+    redis.call(&["LPUSH", "bull:email:paused", "7"]);
+    let ended = oxherd.run(&["queue", "show", "email"]).exits(0);
+    assert!(
+        ended.stderr.starts_with("note: ") && ended.stderr.contains("1 jobs in wait and 1 in paused"),
+        "{}",
+        ended.stderr
+    );
+    let warnings = oxherd.run(&["queue", "show", "email", "--json"]).exits(0).json()["warnings"].clone();
+    assert_eq!(warnings.as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn a_drain_takes_what_waits_and_leaves_the_rest() {
     let redis = Redis::start();
     let oxherd = Oxherd::with(&redis);

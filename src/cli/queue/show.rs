@@ -3,6 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
+use super::super::print;
 use super::super::session::Session;
 use super::super::time::age;
 use super::super::{Error, Exit, value};
@@ -32,6 +33,10 @@ struct View {
     overview: Overview,
     /// How long a used-up rate limit holds, in ms.
     rate_limited_ms: Option<i64>,
+    /// Names of workers that are not in BullMQ's own list: Python, Elixir, .NET.
+    other_workers: Vec<String>,
+    /// What can lose jobs as the queue is shared now, and what to do.
+    warnings: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     priorities: Option<Vec<Priority>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,6 +62,7 @@ impl Show {
             session.out.json(&view)?;
         } else {
             session.out.pairs(&view.pairs())?;
+            view.warnings.iter().for_each(print::note);
         }
         Ok(Exit::Done)
     }
@@ -65,7 +71,10 @@ impl Show {
         let overview = known(store, &self.queue).await?;
         let queue = store.queue(&self.queue);
         let rate_limited_ms = queue.rate_limit_ttl().await?.map(millis);
-        let mut view = View { overview, rate_limited_ms, priorities: None, metrics: None };
+        let neighbours = queue.neighbours().await?;
+        let warnings = neighbours.warnings();
+        let other_workers = neighbours.hidden_workers;
+        let mut view = View { overview, rate_limited_ms, other_workers, warnings, priorities: None, metrics: None };
         if self.priorities {
             let counts = queue.priorities().await?;
             view.priorities = Some(counts.into_iter().map(|(priority, count)| Priority { priority, count }).collect());
@@ -83,6 +92,9 @@ impl View {
         /// Minutes shown to people.
         const MINUTES: usize = 15;
         let mut pairs = pairs(&self.overview);
+        if !self.other_workers.is_empty() {
+            pairs.push(("workers in other languages", workers(&self.other_workers)));
+        }
         if let Some(ms) = self.rate_limited_ms {
             pairs.push(("rate limited for", age(ms)));
         }
@@ -121,13 +133,18 @@ fn pairs(overview: &Overview) -> Vec<(&'static str, String)> {
         pairs.push(("rate limit", format!("{max} per {per}")));
     }
     if let Some(workers) = &overview.workers {
-        let named: Vec<_> = workers.iter().filter(|name| !name.is_empty()).map(String::as_str).collect();
-        let names = if named.is_empty() { String::new() } else { format!(" ({})", named.join(", ")) };
-        pairs.push(("workers", format!("{}{names}", workers.len())));
+        pairs.push(("workers", self::workers(workers)));
     }
     if let Some(version) = &overview.version {
         pairs.push(("last opened by", version.clone()));
     }
     pairs.push(("placement", overview.placement.into()));
     pairs
+}
+
+/// How many, and those with names by name.
+fn workers(names: &[String]) -> String {
+    let named: Vec<_> = names.iter().filter(|name| !name.is_empty()).map(String::as_str).collect();
+    let list = if named.is_empty() { String::new() } else { format!(" ({})", named.join(", ")) };
+    format!("{}{list}", names.len())
 }
