@@ -5,10 +5,9 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
-use crate::job::options::MAX_PRIORITY;
-use crate::job::{JobId, JobOptions, NewJob};
+use crate::job::{JobOptions, NewJob};
+use crate::store::check_job;
 
 /// Jobs added in one call.
 pub const BATCH: usize = 500;
@@ -144,33 +143,22 @@ impl<R: Read> Bulk<R> {
         let Some(name) = line.name.or_else(|| self.defaults.name.clone()) else {
             return Err(self.refuse(text, 0, "expected a \"name\", got none; or name all jobs on the command line"));
         };
+        let place = line.opts.map_or(0, |raw| raw.get().as_ptr() as usize - text.as_ptr() as usize);
+        let refused = |problem: String| self.refuse(text, place, problem);
         let opts = match line.opts {
             None => JobOptions::default(),
-            Some(raw) => options(raw.get())
-                .map_err(|problem| self.refuse(text, raw.get().as_ptr() as usize - text.as_ptr() as usize, problem))?,
+            Some(raw) => JobOptions::from_producer(raw.get()).map_err(refused)?,
         };
         let data = line.data.map_or_else(no_data, ToOwned::to_owned);
-        Ok(Some(NewJob { name, data, opts: self.defaults.fill(opts) }))
+        let job = NewJob { name, data, opts: opts.or(&self.defaults.opts) };
+        check_job(&job).map_err(refused)?;
+        Ok(Some(job))
     }
 
     /// `at` is a byte offset into the line; people count characters, from 1.
     fn refuse(&self, text: &str, at: usize, problem: impl Into<String>) -> BulkError {
         let column = text.char_indices().take_while(|(offset, _)| *offset < at).count() + 1;
         BulkError::Line { file: self.file.clone(), line: self.line, column, problem: problem.into() }
-    }
-}
-
-impl Defaults {
-    fn fill(&self, opts: JobOptions) -> JobOptions {
-        let defaults = &self.opts;
-        JobOptions {
-            attempts: opts.attempts.or(defaults.attempts),
-            backoff: opts.backoff.or_else(|| defaults.backoff.clone()),
-            delay: opts.delay.or(defaults.delay),
-            priority: if opts.priority == 0 { defaults.priority } else { opts.priority },
-            lifo: opts.lifo || defaults.lifo,
-            ..opts
-        }
     }
 }
 
@@ -188,41 +176,6 @@ pub fn no_data() -> Box<RawValue> {
 pub fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.rfind(" at line ").map_or(text.clone(), |at| text[..at].to_owned())
-}
-
-/// Options that need more than adding a job, and where they are to be had.
-const NOT_HERE: [&str; 5] = ["repeat", "parent", "deduplication", "debounce", "de"];
-
-/// Reads options strictly. What a worker would mend in silence, a producer should hear of.
-fn options(text: &str) -> Result<JobOptions, String> {
-    let value: Value = serde_json::from_str(text).map_err(|e| without_place(&e))?;
-    let Value::Object(members) = value else {
-        return Err(format!("expected \"opts\" to be an object, got {text}"));
-    };
-    for name in NOT_HERE {
-        if members.get(name).is_some_and(|value| !value.is_null()) {
-            return Err(format!("opts.{name} is not supported here; add such jobs with a BullMQ client"));
-        }
-    }
-    check_number(&members, "priority", 0, u64::from(MAX_PRIORITY))?;
-    check_number(&members, "attempts", 0, u64::from(u32::MAX))?;
-    check_number(&members, "delay", 0, 1 << 53)?;
-    let (options, warnings) = JobOptions::from_members(members).map_err(|e| e.to_string())?;
-    if let Some(warning) = warnings.first() {
-        return Err(warning.replace("; using the default", ""));
-    }
-    if let Some(id) = &options.job_id {
-        JobId::custom(id).map_err(|e| e.to_string())?;
-    }
-    Ok(options)
-}
-
-fn check_number(members: &Map<String, Value>, name: &str, low: u64, high: u64) -> Result<(), String> {
-    match members.get(name) {
-        None | Some(Value::Null) => Ok(()),
-        Some(value) if value.as_u64().is_some_and(|n| (low..=high).contains(&n)) => Ok(()),
-        Some(value) => Err(format!("expected opts.{name} to be a whole number from {low} to {high}, got {value}")),
-    }
 }
 
 #[cfg(test)]
@@ -274,7 +227,9 @@ mod tests {
             ("{\"name\":\"x\",\"opts\":{\"attempts\":\"three\"}}", 20, "whole number"),
             ("{\"name\":\"x\",\"opts\":{\"jobId\":\"12\"}}", 20, "plain integers"),
             ("{\"name\":\"x\",\"opts\":{\"lifo\":\"yes\"}}", 20, "must be true or false"),
-            ("{\"name\":\"x\",\"opts\":{\"repeat\":{\"every\":1}}}", 20, "not supported"),
+            ("{\"name\":\"x\",\"opts\":{\"repeat\":{\"every\":1}}}", 20, "use a job scheduler"),
+            ("{\"name\":\"x\",\"opts\":{\"deduplication\":{\"ttl\":1}}}", 20, "an object with an id"),
+            ("{\"name\":\"x\",\"opts\":{\"parent\":{\"id\":\"a\",\"queue\":\"q\"}}}", 20, "a queue as"),
             ("{\"name\":\"x\",\"opts\":{\"priority\":2097153}}", 20, "from 0 to 2097151"),
             ("[]", 1, "expected"),
         ] {

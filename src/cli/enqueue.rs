@@ -1,4 +1,4 @@
-//! `oxherd job add`: one job from the arguments, or many from JSON lines.
+//! `oxherd job add`: one job from the arguments, many from JSON lines, or a tree of jobs.
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read};
@@ -13,23 +13,27 @@ use tokio::sync::mpsc;
 
 use super::bulk::{Batch, Bulk, BulkError, Defaults, no_data, without_place};
 use super::session::Session;
-use super::{Error, Exit, value};
+use super::{Error, Exit, flow, value};
+use crate::config;
 use crate::job::options::MAX_PRIORITY;
-use crate::job::{Backoff, JobId, JobOptions, NewJob, QueueName};
-use crate::store;
+use crate::job::{Backoff, Deduplication, JobId, JobOptions, NewJob, ParentRef, QueueName};
+use crate::store::{Queue, Store};
 
-/// Adds one job and prints its id, or adds many with --from.
+/// Adds one job and prints its id, many with --from, or a tree of jobs with --flow.
 ///
 /// A line of the file is {"name": "welcome", "data": {…}, "opts": {…}}; opts are BullMQ's, times in
 /// milliseconds. The options below hold for lines that do not say otherwise. A line that cannot be
 /// used ends the reading with exit 65; the jobs before it stay.
+///
+/// A flow is {"name": "p", "queueName": "a", "data": {…}, "opts": {…}, "children": [flows]}: jobs and
+/// those they wait for. All of it is added at once, or nothing. Nodes without queueName go to QUEUE.
 #[derive(Args)]
 pub struct Add {
     /// Name of the queue
-    #[arg(value_parser = value::queue)]
-    queue: QueueName,
+    #[arg(required_unless_present = "flow", value_parser = value::queue)]
+    queue: Option<QueueName>,
     /// The job's name
-    #[arg(required_unless_present = "from")]
+    #[arg(required_unless_present_any = ["from", "flow"])]
     name: Option<String>,
     /// The job's data: JSON, @FILE, or - for standard input [default: {}]
     #[arg(value_name = "JSON|@FILE|-", conflicts_with = "from", allow_negative_numbers = true)]
@@ -52,6 +56,21 @@ pub struct Add {
     /// An id of your own; a job with this id that exists is not added again
     #[arg(long, value_name = "ID", value_parser = value::new_id, conflicts_with = "from")]
     job_id: Option<JobId>,
+    /// Hold it back while another job with this id of deduplication is there, or for a time
+    #[arg(long, value_name = "ID[:TIME]", value_parser = value::deduplication, conflicts_with = "parent")]
+    deduplicate: Option<Deduplication>,
+    /// The job that is to wait for it
+    #[arg(long, value_name = "QUEUE:ID", value_parser = value::job)]
+    parent: Option<(QueueName, JobId)>,
+    /// Add the tree of jobs in this file; - for standard input
+    #[arg(
+        long,
+        value_name = "FILE.json|-",
+        conflicts_with_all = [
+            "name", "data", "from", "delay", "priority", "lifo", "attempts", "backoff", "job_id", "deduplicate"
+        ]
+    )]
+    flow: Option<PathBuf>,
     /// Add every line of this file as a job; - for standard input
     #[arg(long, value_name = "FILE.jsonl|-")]
     from: Option<PathBuf>,
@@ -69,26 +88,34 @@ impl Add {
             priority: self.priority.unwrap_or(0),
             lifo: self.lifo,
             job_id: self.job_id.as_ref().map(ToString::to_string),
+            deduplication: self.deduplicate.clone(),
             ..JobOptions::default()
         };
-        match self.from.clone() {
-            Some(path) => self.add_many(&path, opts, session),
-            None => self.add_one(opts, session),
+        match (&self.flow, &self.from) {
+            (Some(path), _) => flow::add(path, self.queue.as_ref(), self.parent.clone(), session),
+            (None, Some(path)) => self.add_many(path, opts, session),
+            (None, None) => self.add_one(opts, session),
         }
     }
 
-    fn add_one(self, opts: JobOptions, session: &mut Session) -> Result<Exit, Error> {
+    fn queue(&self) -> Result<QueueName, Error> {
+        self.queue.clone().ok_or_else(|| Error::Usage("expected the name of a queue, got none".into()))
+    }
+
+    fn add_one(&self, opts: JobOptions, session: &mut Session) -> Result<Exit, Error> {
         let data = match self.data.as_deref() {
             None => no_data(),
             Some(text) => data(text)?,
         };
-        let job = NewJob { name: self.name.unwrap_or_default(), data, opts };
-        let queue = self.queue.clone();
-        let ids = session
-            .with_store(|store, config| async move { store.queue(&queue).add_with(&[job], &config.status).await })??;
+        let queue = &self.queue()?;
+        let mut job = NewJob { name: self.name.clone().unwrap_or_default(), data, opts };
+        let ids = session.with_store(|store, config| async move {
+            job.opts.parent = self.parent_in(&store);
+            store.queue(queue).add_with(&[job], &config.status).await
+        })??;
         for id in ids {
             if session.out.is_json() {
-                session.out.json(&json!({ "id": id, "queue": self.queue }))?;
+                session.out.json(&json!({ "id": id, "queue": queue }))?;
             } else {
                 session.out.line(crate::daemon::escape::text(id.as_str()))?;
             }
@@ -96,71 +123,92 @@ impl Add {
         Ok(Exit::Done)
     }
 
-    fn add_many(self, path: &Path, opts: JobOptions, session: &mut Session) -> Result<Exit, Error> {
-        let defaults = Defaults { name: self.name.clone(), opts };
+    fn parent_in(&self, store: &Store) -> Option<ParentRef> {
+        self.parent.as_ref().map(|(queue, id)| store.queue(queue).parent(id))
+    }
+
+    fn add_many(&self, path: &Path, opts: JobOptions, session: &mut Session) -> Result<Exit, Error> {
+        let mut defaults = Defaults { name: self.name.clone(), opts };
         let input = open(path)?;
-        let bulk = Bulk::new(input.from, input.name, defaults);
         let progress = progress(input.length, self.ids && io::stdout().is_terminal());
-        let mut ids = Vec::new();
         let wants_ids = self.ids;
-        let queue_name = self.queue.clone();
+        let queue = &self.queue()?;
         let bar = progress.clone();
         let added = session.with_store(|store, config| async move {
-            let queue = store.queue(&queue_name);
-            let mut batches = read_ahead(bulk);
-            let mut added = 0;
-            let mut failure = None;
-            while let Some(batch) = batches.recv().await {
-                let result = match batch {
-                    Ok(batch) => {
-                        bar.set_position(batch.position);
-                        queue.add_with(&batch.jobs, &config.status).await.map_err(Failure::Store)
-                    }
-                    Err(error) => Err(Failure::Bulk(error)),
-                };
-                match result {
-                    Ok(new) => {
-                        added += new.len();
-                        bar.set_message(format!("{added} jobs"));
-                        if wants_ids {
-                            ids.extend(new);
-                        }
-                    }
-                    Err(error) => {
-                        failure = Some(error);
-                        break;
-                    }
-                }
-            }
-            (added, ids, failure)
+            defaults.opts.parent = self.parent_in(&store);
+            let bulk = Bulk::new(input.from, input.name, defaults);
+            add_batches(&store.queue(queue), &config.status, bulk, wants_ids, &bar).await
         });
         progress.finish_and_clear();
-        let (added, ids, failure) = added?;
+        let Added { count, ids, refused, failure } = added?;
         if session.out.is_json() {
             let ids = wants_ids.then_some(&ids);
-            session.out.json(&json!({ "queue": self.queue, "added": added, "ids": ids }))?;
+            session.out.json(&json!({ "queue": queue, "added": count, "ids": ids }))?;
         } else if wants_ids {
             for id in &ids {
                 session.out.line(crate::daemon::escape::text(id.as_str()))?;
             }
         } else {
-            session.out.line(format_args!(
-                "added {added} job{} to {}",
-                if added == 1 { "" } else { "s" },
-                self.queue
-            ))?;
+            session.out.line(format_args!("added {count} job{} to {queue}", if count == 1 { "" } else { "s" }))?;
         }
-        match failure {
-            None => Ok(Exit::Done),
-            Some(Failure::Bulk(error)) => Err(error.into()),
-            Some(Failure::Store(error)) => Err(error.into()),
+        match (failure, refused.as_slice()) {
+            (Some(error), _) => Err(error),
+            (None, []) => Ok(Exit::Done),
+            (None, [first]) => Err(Error::No(first.clone())),
+            (None, [first, more @ ..]) => Err(Error::No(format!("{first}; {} more jobs were refused", more.len()))),
         }
     }
 }
 
-enum Failure {
-    Bulk(BulkError),
-    Store(store::Error),
+/// What became of the lines of a file.
+#[derive(Default)]
+struct Added {
+    count: usize,
+    /// Only when they are wanted.
+    ids: Vec<JobId>,
+    /// Why jobs were refused one by one.
+    refused: Vec<String>,
+    /// What ended the reading.
+    failure: Option<Error>,
+}
+
+async fn add_batches(
+    queue: &Queue,
+    status: &config::Status,
+    bulk: Bulk<Box<dyn Read + Send>>,
+    wants_ids: bool,
+    bar: &ProgressBar,
+) -> Added {
+    let mut all = Added::default();
+    let mut batches = read_ahead(bulk);
+    while let Some(batch) = batches.recv().await {
+        let result = match batch {
+            Ok(batch) => {
+                bar.set_position(batch.position);
+                queue.add_each(&batch.jobs, status).await.map_err(Error::from)
+            }
+            Err(error) => Err(error.into()),
+        };
+        match result {
+            Ok(jobs) => {
+                for job in jobs {
+                    match job {
+                        Ok(id) => {
+                            all.count += 1;
+                            all.ids.extend(wants_ids.then_some(id));
+                        }
+                        Err(error) => all.refused.push(error.to_string()),
+                    }
+                }
+                bar.set_message(format!("{} jobs", all.count));
+            }
+            Err(error) => {
+                all.failure = Some(error);
+                break;
+            }
+        }
+    }
+    all
 }
 
 /// Reads and checks the next lines while Redis takes the ones before. Bounded: two batches wait.
@@ -188,10 +236,10 @@ struct Input {
 }
 
 fn open(path: &Path) -> Result<Input, Error> {
+    let name = shown(path);
     if path == Path::new("-") {
-        return Ok(Input { from: Box::new(io::stdin()), name: "standard input".into(), length: None });
+        return Ok(Input { from: Box::new(io::stdin()), name, length: None });
     }
-    let name = path.display().to_string();
     let file = File::open(path).map_err(|source| BulkError::Read { file: name.clone(), source })?;
     let length = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|meta| meta.len());
     Ok(Input { from: Box::new(file), name, length })
@@ -212,11 +260,10 @@ fn progress(length: Option<u64>, is_hidden: bool) -> ProgressBar {
 /// The data argument: JSON text, `@FILE`, or `-`.
 fn data(argument: &str) -> Result<Box<RawValue>, Error> {
     let (text, source) = match argument.strip_prefix('@') {
-        _ if argument == "-" => (io::read_to_string(io::stdin()), "standard input"),
-        Some(path) => (std::fs::read_to_string(path), path),
-        None => (Ok(argument.to_owned()), "data"),
+        _ if argument == "-" => (read_whole(Path::new("-"))?, "standard input"),
+        Some(path) => (read_whole(Path::new(path))?, path),
+        None => (argument.to_owned(), "data"),
     };
-    let text = text.map_err(|source_error| BulkError::Read { file: source.to_owned(), source: source_error })?;
     let text = text.trim();
     RawValue::from_string(text.to_owned()).map_err(|e| {
         let hint = if source == "data" { "; text needs its own quotes, as in '\"hello\"'" } else { "" };
@@ -227,4 +274,15 @@ fn data(argument: &str) -> Result<Box<RawValue>, Error> {
             without_place(&e)
         ))
     })
+}
+
+/// All of a file, or of standard input.
+pub fn read_whole(path: &Path) -> Result<String, Error> {
+    let text = if path == Path::new("-") { io::read_to_string(io::stdin()) } else { std::fs::read_to_string(path) };
+    text.map_err(|source| BulkError::Read { file: shown(path), source }.into())
+}
+
+/// The name of an input, for messages.
+pub fn shown(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".into() } else { path.display().to_string() }
 }

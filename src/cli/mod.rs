@@ -8,6 +8,7 @@ mod consent;
 mod enqueue;
 mod error;
 mod exit;
+mod flow;
 mod healthcheck;
 mod input;
 mod job;

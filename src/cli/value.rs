@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::RateLimit;
-use crate::job::{Backoff, BackoffKind, JobId, NameError, QueueName, State, state::UnknownState};
+use crate::job::{Backoff, BackoffKind, Deduplication, JobId, NameError, QueueName, State, state::UnknownState};
 
 /// `KEY=VALUE`.
 pub fn assignment(text: &str) -> Result<String, String> {
@@ -31,6 +31,27 @@ pub fn backoff(text: &str) -> Result<Backoff, String> {
 
 pub fn queue(text: &str) -> Result<QueueName, NameError> {
     QueueName::new(text)
+}
+
+/// `ID` or `ID:TIME`, a window of deduplication.
+pub fn deduplication(text: &str) -> Result<Deduplication, String> {
+    let timed = text.rsplit_once(':').and_then(|(id, ttl)| Some((id, duration(ttl).ok()?)));
+    let (id, ttl) = timed.map_or((text, None), |(id, ttl)| (id, Some(ttl)));
+    if id.is_empty() {
+        return Err("expected ID or ID:TIME, as in digest-7:10m".into());
+    }
+    let ttl = ttl.and_then(|ttl| u64::try_from(ttl.as_millis()).ok()).filter(|ttl| *ttl > 0);
+    Ok(Deduplication { id: id.to_owned(), ttl, ..Deduplication::default() })
+}
+
+/// `QUEUE:ID` of a job that can be a parent.
+pub fn job(text: &str) -> Result<(QueueName, JobId), String> {
+    match text.split_once(':') {
+        Some((queue, id)) if !id.is_empty() && !id.contains(':') => {
+            Ok((QueueName::new(queue).map_err(|error| error.to_string())?, JobId::stored(id)))
+        }
+        _ => Err("expected QUEUE:ID, as in email:welcome-1".into()),
+    }
 }
 
 /// An id for a new job.
@@ -79,6 +100,23 @@ pub fn rate(text: &str) -> Result<Bound<RateLimit>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_window_is_an_id_and_perhaps_a_time() {
+        let window = |text| deduplication(text).map(|window| (window.id, window.ttl));
+        assert_eq!(window("user:7"), Ok(("user:7".into(), None)));
+        assert_eq!(window("user:7:1500ms"), Ok(("user:7".into(), Some(1500))));
+        assert!(window("").is_err() && window(":5s").is_err());
+    }
+
+    #[test]
+    fn a_job_is_named_with_its_queue() {
+        let (queue, id) = job("email:welcome-1").unwrap();
+        assert_eq!((queue.as_str(), id.as_str()), ("email", "welcome-1"));
+        assert!(
+            job("email").is_err() && job("email:").is_err() && job(":1").is_err() && job("email:repeat:s:1").is_err()
+        );
+    }
 
     #[test]
     fn backoffs_are_a_kind_and_a_time() {

@@ -12,6 +12,7 @@ pub mod outcome;
 pub mod schedule;
 pub mod series;
 pub mod state;
+mod strict;
 pub mod verdict;
 
 use std::fmt;

@@ -7,7 +7,6 @@ use super::script::ADD_JOBS;
 use super::work::status_arguments;
 use super::{Queue, Value, keys, reply};
 use crate::config;
-use crate::job::options::MAX_PRIORITY;
 use crate::job::{JobId, JobOptions, NewJob, ParentRef, millis};
 
 /// Jobs in one call: a thousand small ones keep Redis from others for about ten milliseconds.
@@ -47,6 +46,12 @@ impl Queue {
     /// ```
     pub async fn add(&self, jobs: &[NewJob]) -> Result<Vec<JobId>, Error> {
         self.add_with(jobs, &config::Status { enabled: false, ..config::Status::default() }).await
+    }
+
+    /// What a job added as a child of this queue's job `id` has as its [`JobOptions::parent`].
+    #[must_use]
+    pub fn parent(&self, id: &JobId) -> ParentRef {
+        ParentRef { id: id.to_string(), queue: self.keys.queue_key().to_owned() }
     }
 
     /// As [`Queue::add`], with a status message for each job.
@@ -129,53 +134,16 @@ pub(super) fn parent_field(parent: &ParentRef, opts: &JobOptions) -> String {
     field.to_string()
 }
 
-/// What BullMQ's producers refuse before anything is sent. Protocol: §3.2.
-pub(super) fn check(job: &NewJob) -> Result<(), String> {
-    let opts = &job.opts;
-    if let Some(id) = &opts.job_id {
-        let id = JobId::custom(id).map_err(|error| error.to_string())?;
-        // BullMQ takes some of these, and the queue fails at the first operation that finds a job in a key of its own
-        if !keys::is_free(&id) {
-            return Err(format!("job id {:?} is refused: the queue keeps a key of that name; prefix it", id.as_str()));
+/// Why this job cannot be added, if it cannot; found before anything is sent.
+pub(crate) fn check(job: &NewJob) -> Result<(), String> {
+    job.check()?;
+    // BullMQ takes some of these, and the queue fails at the first operation that finds a job in a key of its own
+    match job.opts.job_id.as_deref().map(JobId::stored) {
+        Some(id) if !keys::is_free(&id) => {
+            Err(format!("job id {:?} is refused: the queue keeps a key of that name; prefix it", id.as_str()))
         }
+        _ => Ok(()),
     }
-    if opts.priority > MAX_PRIORITY {
-        return Err(format!("expected a priority from 0 to {MAX_PRIORITY}, got {}", opts.priority));
-    }
-    if let Some(jitter) = opts.backoff.as_ref().and_then(|backoff| backoff.jitter)
-        && !(0.0..=1.0).contains(&jitter)
-    {
-        return Err(format!("expected a jitter from 0 to 1, got {jitter}"));
-    }
-    if let Some(parent) = &opts.parent {
-        if parent.id.is_empty() || parent.id.contains(':') || !parent.queue.contains(':') {
-            let ParentRef { id, queue } = parent;
-            return Err(format!(
-                "expected a parent of an id without ':' and a queue as \"PREFIX:NAME\", got id {id:?} and queue {queue:?}"
-            ));
-        }
-        if opts.deduplication.is_some() {
-            return Err("deduplication cannot be used on a job with a parent".into());
-        }
-    }
-    if opts.deduplication.as_ref().is_some_and(|deduplication| deduplication.id.is_empty()) {
-        return Err("deduplication needs an id".into());
-    }
-    if opts.extra.is_empty() {
-        return Ok(());
-    }
-    if let Some(limit) = opts.extra.get("sizeLimit").and_then(serde_json::Value::as_u64)
-        && job.data.get().len() as u64 > limit
-    {
-        let length = job.data.get().len();
-        return Err(format!("data is {length} bytes long, longer than its sizeLimit of {limit}"));
-    }
-    for (name, instead) in [("debounce", "use deduplication"), ("repeat", "use a job scheduler")] {
-        if opts.extra.contains_key(name) {
-            return Err(format!("the option {name} is no longer part of BullMQ; {instead} instead"));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -43,6 +43,8 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::config;
 use crate::job::{QueueName, UnixMillis};
 
+#[cfg(feature = "daemon")]
+pub(crate) use add::check as check_job;
 pub use admin::Neighbours;
 pub(crate) use claim::{Take, Taken};
 pub(crate) use connection::{Connection, Link, Role, Value};

@@ -8,6 +8,7 @@ mod arguments;
 mod bulk;
 mod check;
 mod docs;
+mod flows;
 mod harness;
 mod jobs;
 mod queues;

@@ -25,7 +25,7 @@ pub use selection::{Chosen, Filter};
 
 #[derive(Subcommand)]
 pub enum Verb {
-    Add(Add),
+    Add(Box<Add>),
     Ls(ls::List),
     Show(show::Show),
     Logs(logs::Logs),

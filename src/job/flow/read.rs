@@ -4,23 +4,24 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Flow;
-use crate::job::{JobOptions, NameError, NewJob, OptionsError, QueueName};
+use crate::job::{JobOptions, NameError, NewJob, QueueName};
 
 /// The text is no flow.
 #[derive(Debug, thiserror::Error)]
 pub enum FlowError {
-    #[error("not a flow: {0}; a flow is an object of name, queueName, data, opts and children")]
+    #[error("not a flow: {0}")]
     Syntax(#[source] serde_json::Error),
-    #[error("job {name:?} has a queue that cannot be: {problem}")]
-    Queue { name: String, problem: NameError },
-    #[error("job {0:?} names no queue; add queueName")]
-    NoQueue(String),
-    #[error("job {name:?}: {problem}")]
-    Options { name: String, problem: OptionsError },
+    /// `place` is where in the tree, as in `children[1].children[0]`, or `root`.
+    #[error("{place}: {problem}")]
+    Queue { place: String, problem: NameError },
+    #[error("{place}: expected a queueName, got none")]
+    NoQueue { place: String },
+    #[error("{place}: {problem}")]
+    Options { place: String, problem: String },
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a flow: an object of name, queueName, data, opts and children")]
 struct Node {
     name: String,
     #[serde(alias = "queueName")]
@@ -34,29 +35,42 @@ struct Node {
 impl Flow {
     /// Reads `{"name":…,"queueName":…,"data":…,"opts":…,"children":[…]}`, of which all but the name may be missing;
     /// `queue` is another word for `queueName`. A job that names no queue goes to `otherwise`, its own children too.
-    /// Data is kept byte for byte and `{}` where there is none.
+    /// Data is kept byte for byte and `{}` where there is none. Options are read as [`JobOptions::from_producer`] does.
     pub fn parse(text: &str, otherwise: Option<&QueueName>) -> Result<Self, FlowError> {
-        flow(serde_json::from_str(text).map_err(FlowError::Syntax)?, otherwise)
+        flow(serde_json::from_str(text).map_err(FlowError::Syntax)?, otherwise, &mut Vec::new())
     }
 }
 
-fn flow(node: Node, otherwise: Option<&QueueName>) -> Result<Flow, FlowError> {
+/// `path` holds the place of each job above, and of this one, among its siblings.
+fn flow(node: Node, otherwise: Option<&QueueName>, path: &mut Vec<usize>) -> Result<Flow, FlowError> {
     let Node { name, queue, data, opts, children } = node;
     let queue = match (queue, otherwise) {
-        (Some(queue), _) => match QueueName::new(&queue) {
-            Ok(queue) => queue,
-            Err(problem) => return Err(FlowError::Queue { name, problem }),
-        },
+        (Some(queue), _) => {
+            QueueName::new(&queue).map_err(|problem| FlowError::Queue { place: place(path), problem })?
+        }
         (None, Some(otherwise)) => otherwise.clone(),
-        (None, None) => return Err(FlowError::NoQueue(name)),
+        (None, None) => return Err(FlowError::NoQueue { place: place(path) }),
     };
-    let opts = match opts.map_or_else(|| Ok(JobOptions::default()), |opts| JobOptions::parse(opts.get()).map(|o| o.0)) {
-        Ok(opts) => opts,
-        Err(problem) => return Err(FlowError::Options { name, problem }),
+    let opts = match opts {
+        Some(opts) => JobOptions::from_producer(opts.get())
+            .map_err(|problem| FlowError::Options { place: place(path), problem })?,
+        None => JobOptions::default(),
     };
     let data = data.unwrap_or_else(|| RawValue::from_string("{}".into()).expect("braces are JSON"));
-    let children = children.into_iter().map(|child| flow(child, otherwise)).collect::<Result<_, _>>()?;
-    Ok(Flow { queue, job: NewJob { name, data, opts }, children })
+    let mut read = Vec::with_capacity(children.len());
+    for (at, child) in children.into_iter().enumerate() {
+        path.push(at);
+        read.push(flow(child, otherwise, path)?);
+        path.pop();
+    }
+    Ok(Flow { queue, job: NewJob { name, data, opts }, children: read })
+}
+
+fn place(path: &[usize]) -> String {
+    if path.is_empty() {
+        return "root".into();
+    }
+    path.iter().map(|at| format!("children[{at}]")).collect::<Vec<_>>().join(".")
 }
 
 #[cfg(test)]
@@ -77,13 +91,13 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_name_the_job() {
+    fn mistakes_name_their_place() {
         let mistake = |text: &str| Flow::parse(text, None).unwrap_err().to_string();
         assert!(mistake("[]").starts_with("not a flow: "));
         assert!(mistake(r#"{"name":"a","queue":"q","prefix":"x"}"#).contains("unknown field `prefix`"));
-        assert_eq!(mistake(r#"{"name":"a"}"#), "job \"a\" names no queue; add queueName");
-        assert!(mistake(r#"{"name":"a","queue":"b:c"}"#).starts_with("job \"a\" has a queue that cannot be: "));
+        assert_eq!(mistake(r#"{"name":"a"}"#), "root: expected a queueName, got none");
+        assert!(mistake(r#"{"name":"a","queue":"b:c"}"#).starts_with("root: queue name \"b:c\" holds a ':'"));
         let options = mistake(r#"{"name":"a","queue":"q","children":[{"name":"b","queue":"q","opts":[]}]}"#);
-        assert_eq!(options, "job \"b\": job options must be a JSON object, got an array");
+        assert_eq!(options, "children[0]: job options must be a JSON object, got an array");
     }
 }

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use super::super::testing::{Server, events, everything, redis};
 use super::super::{Change, Code, Finish, Store, Take, Taken, WorkQueue};
 use super::*;
+use crate::job::options::MAX_PRIORITY;
 use crate::job::{Keep, QueueName, UnixMillis};
 
 const T0: i64 = 1_700_000_000_000;
