@@ -15,3 +15,8 @@ pub use engine::{Engine, Event};
 pub use handler::{Handler, JobContext};
 pub use job::{ChildFailure, Deduplication, Flow, Job, JobId, JobOptions, NewJob, Outcome, ParentRef, QueueName};
 pub use store::{AddedFlow, Queue, Store};
+
+/// The examples there must compile.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/library.md")]
+struct Examples;
