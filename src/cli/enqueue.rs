@@ -17,7 +17,7 @@ use super::{Error, Exit, flow, value};
 use crate::config;
 use crate::job::options::MAX_PRIORITY;
 use crate::job::{Backoff, Deduplication, JobId, JobOptions, NewJob, ParentRef, QueueName};
-use crate::store::{Queue, Store};
+use crate::store::{Queue, Store, check_job};
 
 /// Adds one job and prints its id, many with --from, or a tree of jobs with --flow.
 ///
@@ -109,6 +109,7 @@ impl Add {
         };
         let queue = &self.queue()?;
         let mut job = NewJob { name: self.name.clone().unwrap_or_default(), data, opts };
+        check_job(&job).map_err(Error::Usage)?;
         let ids = session.with_store(|store, config| async move {
             job.opts.parent = self.parent_in(&store);
             store.queue(queue).add_with(&[job], &config.status).await

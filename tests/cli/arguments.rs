@@ -66,6 +66,7 @@ fn wrong_arguments_exit_2_and_say_so_on_standard_error() {
         &["job", "add", "q", "n", "--priority", "2097152"],
         &["job", "add", "q", "n", "--backoff", "linear:2s"],
         &["job", "add", "q", "n", "{}", "--from", "x"],
+        &["job", "add", "q", "n", "--job-id", "meta"],
         &["job", "add", "q", "n", "--flow", "x"],
         &["job", "add", "--flow", "x", "--priority", "1"],
         &["job", "add", "--from", "x"],
