@@ -1,6 +1,7 @@
 //! A worker's operations on a real server, beyond what the golden scenarios show: batches, bounds and bad keys.
 
 mod claim;
+mod defects;
 mod finish;
 mod flow;
 mod locks;

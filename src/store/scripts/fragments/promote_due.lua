@@ -9,40 +9,25 @@ local function promote_due(q, now, limit)
   if #due == 0 then
     return 0
   end
-  local placed = 0
-  local function place(id)
+  -- rung first and each taken out when it has its place: a script is not rolled back, and whatever fails on the way
+  -- must cost no job
+  mark(q)
+  for _, id in ipairs(due) do
     local job = q.base .. id
     -- a key of the wrong type is left for the take to deal with
     local stored = redis.pcall('HMGET', job, 'priority', 'timestamp', 'name')
-    if stored.err then
+    local is_job = not stored.err and (stored[2] or stored[3] or redis.call('EXISTS', job) == 1)
+    local priority = is_job and tonumber(stored[1] or '') or 0
+    if priority > 0 then
+      add_prioritized(q, id, priority)
+    elseif is_job or stored.err then
       redis.call('LPUSH', q.wait, id)
-      placed = placed + 1
-    elseif stored[2] or stored[3] or redis.call('EXISTS', job) == 1 then
-      local priority = tonumber(stored[1] or '') or 0
-      if priority > 0 then
-        add_prioritized(q, id, priority)
-      else
-        redis.call('LPUSH', q.wait, id)
-      end
-      placed = placed + 1
-      emit(q, 'waiting', 'jobId', id, 'prev', 'delayed')
+    end
+    redis.call('ZREM', delayed, id)
+    if is_job then
       redis.call('HSET', job, 'delay', 0)
-    else
-      placed = placed + 1
+      emit(q, 'waiting', 'jobId', id, 'prev', 'delayed')
     end
-  end
-  -- a script is not rolled back: only what has its place leaves, whatever fails on the way
-  local worked, why = pcall(function()
-    for _, id in ipairs(due) do
-      place(id)
-    end
-  end)
-  if placed > 0 then
-    redis.call('ZREM', delayed, unpack(due, 1, placed))
-    mark(q)
-  end
-  if not worked then
-    error(why, 0)
   end
   return #due
 end
