@@ -112,6 +112,7 @@ fn settle(tree: &Value, options: &LoadOptions, context: &Context) -> Config {
         redis: section::redis::redis(&top.child("redis"), options.redis_url.as_deref()),
         queues,
         handlers,
+        schedules: BTreeMap::new(),
         status: section::status::status(&top.child("status")),
         daemon: section::daemon::daemon(&top.child("daemon")),
         shutdown: section::daemon::shutdown(&top.child("shutdown")),

@@ -9,6 +9,7 @@ pub mod handler;
 pub mod invalid;
 pub mod queue;
 pub mod redis;
+pub mod schedule;
 pub mod status;
 pub mod units;
 mod url;
@@ -51,6 +52,7 @@ pub use invalid::Invalid;
 pub use load::{LoadOptions, files, load, process_env};
 pub use queue::{Placement, Queue, RateLimit, Unmatched};
 pub use redis::{AtStart, Endpoint, Redis, Secret};
+pub use schedule::{CatchUp, Overlap, Schedule};
 #[cfg(feature = "daemon")]
 pub use show::{show, show_json};
 pub use status::{Status, StatusFormat};
@@ -63,6 +65,8 @@ pub struct Config {
     /// By name; defaults already filled in.
     pub queues: BTreeMap<String, Queue>,
     pub handlers: BTreeMap<String, Handler>,
+    /// By name.
+    pub schedules: BTreeMap<String, Schedule>,
     pub status: Status,
     pub daemon: Daemon,
     pub shutdown: Shutdown,
