@@ -94,7 +94,6 @@ impl Queue {
         Ok((jobs, Some(cursor)))
     }
 
-    /// Answers how many of the entries were read, one at least.
     /// One job, whole; `None` where there is none. Changes nothing.
     pub async fn export_job(&self, id: &JobId) -> Result<Option<ExportedJob>, Error> {
         let Some(job) = self.job(id).await? else { return Ok(None) };
@@ -104,6 +103,7 @@ impl Queue {
         Ok(jobs.pop())
     }
 
+    /// Answers how many of the entries were read, one at least.
     async fn export_entries(
         &self,
         state: State,
