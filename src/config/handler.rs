@@ -20,6 +20,8 @@ pub enum Answer {
     Defer,
     Fail,
     Discard,
+    /// Run again when the job's children have ended.
+    WaitingChildren,
 }
 
 /// `[handlers.NAME.http]`: the job is POSTed to an endpoint.
@@ -92,12 +94,13 @@ pub struct LogHandler {
 
 /// Names as headers and configuration spell them.
 impl Answer {
-    pub const NAMES: [(&'static str, Self); 5] = [
+    pub const NAMES: [(&'static str, Self); 6] = [
         ("complete", Self::Complete),
         ("retry", Self::Retry),
         ("defer", Self::Defer),
         ("fail", Self::Fail),
         ("discard", Self::Discard),
+        ("waiting-children", Self::WaitingChildren),
     ];
 
     #[must_use]

@@ -46,6 +46,10 @@ pub enum Event {
         reason: String,
         wait: Duration,
     },
+    /// Goes on when its children have ended; no attempt was charged.
+    WaitingForChildren {
+        job: Arc<Job>,
+    },
     /// Given back to the head of its queue.
     HandedBack {
         job: Arc<Job>,
@@ -101,6 +105,9 @@ impl Observer for LogObserver {
             Event::Deferred { job, reason, wait } => {
                 let wait = wait.as_millis();
                 tracing::info!(queue = %job.queue, job = %job.id, name = %job.name, reason, wait, "deferred");
+            }
+            Event::WaitingForChildren { job } => {
+                tracing::debug!(queue = %job.queue, job = %job.id, name = %job.name, "waiting for its children");
             }
             Event::HandedBack { job } => {
                 tracing::info!(queue = %job.queue, job = %job.id, name = %job.name, "handed back");

@@ -2,7 +2,6 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::FutureExt;
 
@@ -12,9 +11,9 @@ use crate::job::{Failure, Job, Outcome};
 /// Longest text kept of a panic.
 const PANIC_TEXT: usize = 1000;
 
-/// Runs the handler to its end and says what came out. `timeout` is the longest the attempt may
-/// take. Dropping the future drops the handler's.
-pub(crate) async fn execute(handler: Arc<dyn Handler>, job: Arc<Job>, ctx: JobContext, timeout: Duration) -> Outcome {
+/// Runs the handler to its end, or past its deadline until it has stopped, and says what came out.
+/// Dropping the future drops the handler's.
+pub(crate) async fn execute(handler: Arc<dyn Handler>, job: Arc<Job>, ctx: JobContext) -> Outcome {
     let grace = handler.stop_grace();
     let started = AssertUnwindSafe(async { handler.run(job, ctx.clone()).await }).catch_unwind();
     tokio::pin!(started);
@@ -23,28 +22,26 @@ pub(crate) async fn execute(handler: Arc<dyn Handler>, job: Arc<Job>, ctx: JobCo
         biased;
         ended = &mut started => return ended.unwrap_or_else(|panic| panicked(&*panic)),
         reason = ctx.cancelled() => reason,
-        () = tokio::time::sleep(timeout) => {
-            ctx.cancel(CancelReason::Timeout);
-            // somebody else's reason may have come first
-            ctx.cancel_reason().unwrap_or(CancelReason::Timeout)
-        }
+        reason = time_out(&ctx) => reason,
     };
     let ended = tokio::time::timeout(grace, &mut started).await.ok();
     match (reason, ended) {
         // past the limit a late result is not looked at
-        (CancelReason::Timeout, _) => Outcome::retry(format!("timed out after {}", seconds(timeout))),
+        (CancelReason::Timeout, _) => ctx.stopped(reason),
         // whatever was finished on the way out is finished
         (_, Some(Ok(outcome @ (Outcome::Complete(_) | Outcome::Discard { .. } | Outcome::Fail(_))))) => outcome,
-        (CancelReason::Requested, _) => Outcome::Cancelled { reason: "stopped on request".into() },
-        (CancelReason::Shutdown | CancelReason::LockLost, _) => Outcome::Interrupted,
+        _ => ctx.stopped(reason),
     }
 }
 
-fn seconds(duration: Duration) -> String {
-    if duration.subsec_millis() == 0 {
-        format!("{}s", duration.as_secs())
-    } else {
-        format!("{}ms", duration.as_millis())
+/// Waits for the deadline, which may move meanwhile, and tells the job to stop.
+async fn time_out(ctx: &JobContext) -> CancelReason {
+    loop {
+        tokio::time::sleep_until(ctx.deadline().into()).await;
+        // somebody else's reason may have come first
+        if let Some(reason) = ctx.expire(tokio::time::Instant::now().into_std()) {
+            return reason;
+        }
     }
 }
 
@@ -60,44 +57,37 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
-    use serde_json::value::RawValue;
+    use std::time::Duration;
 
     use super::*;
+    use crate::handler::Attempt;
     use crate::handler::function::Function;
-    use crate::job::{JobId, JobOptions, QueueName, UnixMillis};
+    use crate::handler::testing::job;
 
-    fn job() -> Arc<Job> {
-        Arc::new(Job {
-            id: JobId::stored("1"),
-            queue: QueueName::new("q").unwrap(),
-            name: "n".into(),
-            data: RawValue::NULL.to_owned(),
-            opts: JobOptions::default(),
-            timestamp: UnixMillis(0),
-            processed_on: UnixMillis(0),
-            priority: 0,
-            attempts_made: 0,
-            attempts_started: 1,
-            stalled: 0,
-            deferred_failure: None,
-            parent_key: None,
-            scheduler: None,
-            stacktrace: None,
-        })
+    /// Of an attempt that may take nine seconds.
+    fn ctx() -> JobContext {
+        let attempt = Attempt {
+            job: Arc::new(job("null")),
+            token: "token".into(),
+            started: tokio::time::Instant::now().into_std(),
+            timeout: Duration::from_secs(9),
+            deadline_ms: 0,
+            max_attempts: 1,
+            prefix: "bull".into(),
+            tenant: "".into(),
+            is_parent: false,
+        };
+        JobContext::new(attempt, None)
     }
 
-    fn ctx() -> JobContext {
-        JobContext::new(Instant::now(), 0, 1, "bull".into(), "/tenantId".into())
+    async fn run(handler: Arc<dyn Handler>, ctx: JobContext) -> Outcome {
+        execute(handler, Arc::new(job("null")), ctx).await
     }
 
     #[tokio::test]
     async fn f17_a_panic_is_a_failure_with_its_message() {
         let handler = Arc::new(Function::new(|_, _| async { panic!("no {}", "cheese") }));
-        let Outcome::Retry { failure, .. } = execute(handler, job(), ctx(), Duration::from_secs(9)).await else {
-            panic!()
-        };
+        let Outcome::Retry { failure, .. } = run(handler, ctx()).await else { panic!() };
         assert_eq!(failure.message, "handler panicked: no cheese");
     }
 
@@ -107,9 +97,7 @@ mod tests {
             assert_eq!(ctx.cancelled().await, CancelReason::Timeout);
             Outcome::done()
         }));
-        let Outcome::Retry { failure, .. } = execute(handler, job(), ctx(), Duration::from_secs(9)).await else {
-            panic!()
-        };
+        let Outcome::Retry { failure, .. } = run(handler, ctx()).await else { panic!() };
         assert_eq!(failure.message, "timed out after 9s");
     }
 
@@ -127,7 +115,7 @@ mod tests {
         }));
         let ctx = ctx();
         ctx.cancel(CancelReason::Shutdown);
-        assert!(matches!(execute(handler, job(), ctx, Duration::from_secs(9)).await, Outcome::Interrupted));
+        assert!(matches!(run(handler, ctx).await, Outcome::Interrupted));
         assert!(seen.await.is_err(), "the future was dropped");
     }
 
@@ -139,6 +127,24 @@ mod tests {
         }));
         let ctx = ctx();
         ctx.cancel(CancelReason::Shutdown);
-        assert!(matches!(execute(handler, job(), ctx, Duration::from_secs(9)).await, Outcome::Complete(_)));
+        assert!(matches!(run(handler, ctx).await, Outcome::Complete(_)));
+    }
+    #[tokio::test(start_paused = true)]
+    async fn an_extended_attempt_runs_on_and_is_stopped_at_its_new_deadline() {
+        let handler = Arc::new(Function::new(|_, ctx: JobContext| async move {
+            tokio::time::sleep(Duration::from_secs(8)).await;
+            ctx.extend(Duration::from_secs(5)).unwrap();
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            ctx.update_progress("still here").unwrap();
+            ctx.cancelled().await;
+            Outcome::done()
+        }));
+        let ctx = ctx();
+        let started = tokio::time::Instant::now();
+        let Outcome::Retry { failure, .. } = run(handler, ctx.clone()).await else { panic!() };
+        assert!(ctx.close_report().progress.is_some());
+        let took = started.elapsed();
+        assert!((Duration::from_millis(12_990)..Duration::from_millis(13_100)).contains(&took), "{took:?}");
+        assert!(failure.message.starts_with("timed out after 1"), "{}", failure.message);
     }
 }

@@ -20,6 +20,7 @@
 //! # Ok(()) }
 //! ```
 
+mod courier;
 mod error;
 mod event;
 mod executor;

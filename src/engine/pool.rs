@@ -25,6 +25,7 @@ use tokio::sync::mpsc;
 use outcome::Pending;
 use search::Unanswered;
 
+use super::courier::Courier;
 use super::event::Event;
 use super::executor::execute;
 use super::fetcher::Door;
@@ -35,7 +36,7 @@ use super::series::Series;
 use super::shared::Shared;
 use super::slots::{Occupant, Slot, Slots, Stage};
 use crate::config;
-use crate::handler::{CancelReason, JobContext, Router};
+use crate::handler::{Attempt, CancelReason, JobContext, Router};
 use crate::job::{Job, Outcome, UnixMillis};
 use crate::store::{Error, Recorded, Take, Taken, Token, WorkQueue};
 
@@ -74,6 +75,13 @@ pub(crate) struct Settings {
     pub(crate) router: Router,
     /// JSON pointer to the tenant in a job's data.
     pub(crate) tenant: Arc<str>,
+    pub(crate) status: Arc<config::Status>,
+}
+
+impl Settings {
+    fn courier(&self) -> Arc<Courier> {
+        Courier::start(self.queue.clone(), Arc::clone(&self.status))
+    }
 }
 
 /// What a call was about, kept for the case that it failed, and its answer.
@@ -89,6 +97,8 @@ type CallFuture = Pin<Box<dyn Future<Output = Call> + Send>>;
 pub(crate) struct Pool {
     settings: Settings,
     shared: Arc<Shared>,
+    /// Writes what running jobs tell.
+    courier: Arc<Courier>,
     slots: Arc<Slots>,
     locks: Arc<Locks>,
     door: Arc<Door>,
@@ -129,6 +139,7 @@ impl Pool {
         shared.register(&locks);
         Self {
             outbox: door.pool.clone(),
+            courier: settings.courier(),
             settings,
             shared,
             slots,
@@ -366,10 +377,18 @@ impl Pool {
         let config = &self.settings.config;
         let job = Arc::new(job);
         let now = Instant::now();
-        let deadline_ms = job.processed_on.after(config.timeout).0;
-        let max_attempts = config.policy.attempts_of(&job);
-        let (prefix, tenant) = (Arc::clone(&self.shared.prefix), Arc::clone(&self.settings.tenant));
-        let ctx = JobContext::new(now + config.timeout, deadline_ms, max_attempts, prefix, tenant);
+        let attempt = Attempt {
+            job: Arc::clone(&job),
+            token: token.clone(),
+            started: now,
+            timeout: config.timeout,
+            deadline_ms: job.processed_on.after(config.timeout).0,
+            max_attempts: config.policy.attempts_of(&job),
+            prefix: Arc::clone(&self.shared.prefix),
+            tenant: Arc::clone(&self.settings.tenant),
+            is_parent: false,
+        };
+        let ctx = JobContext::new(attempt, Some(Arc::clone(&self.courier) as _));
         let occupant = Occupant {
             job: Arc::clone(&job),
             token: token.clone(),
@@ -389,14 +408,16 @@ impl Pool {
             }
         };
         self.shared.tell(&Event::Started { job: Arc::clone(&job) });
-        let (timeout, outbox) = (config.timeout, self.outbox.clone());
+        let outbox = self.outbox.clone();
         let stop_now = self.phase >= Phase::HandingBack;
         if stop_now {
             ctx.cancel(CancelReason::Shutdown);
         }
         let inline = handler.runs_inline();
         let run = async move {
-            let outcome = Series::around(series, execute(handler, job, ctx, timeout)).await;
+            let outcome = Series::around(series, execute(handler, job, ctx.clone())).await;
+            // what the job has told comes before its outcome
+            ctx.end_report().await;
             let _ = outbox.send(Message::Ended { slot, token, outcome });
         };
         let task = if inline { tokio::spawn(run) } else { self.shared.handlers.spawn(run) };
@@ -428,6 +449,7 @@ impl Pool {
                 self.locks = Arc::new(Locks { queue: settings.queue.clone(), slots: Arc::clone(&self.slots) });
                 self.shared.register(&self.locks);
                 self.settings = *settings;
+                self.courier = self.settings.courier();
                 self.hungry = true;
             }
         }

@@ -39,6 +39,7 @@ pub(crate) fn change(job: &Job, verdict: Verdict, policy: &Policy) -> Change {
         }
         Verdict::Delay { wait, .. } => Change::Delay { wait, charged: None },
         Verdict::HandBack => Change::HandBack,
+        Verdict::WaitForChildren => Change::WaitForChildren,
     }
 }
 

@@ -22,7 +22,7 @@ use super::slots::{Slots, Stage};
 use super::status::{QueueSnapshot, RunningJob, Snapshot};
 use super::{Ending, Engine, Error, Handle, Instance, Order, Until};
 use crate::config::{self, Config};
-use crate::handler::Registry;
+use crate::handler::{Registry, Router};
 use crate::job::QueueName;
 use crate::store::{Connection, Link, Store, WorkQueue};
 
@@ -223,8 +223,7 @@ impl Run {
             AbortOnDropHandle::new(tokio::spawn(announced))
         });
         let kept = self.keep(&queue, config, &door);
-        let settings =
-            Settings { config: config.clone(), queue, router, tenant: self.config.status.tenant.as_str().into() };
+        let settings = self.pool_settings(config, queue, router);
         let worker = Pool::new(settings, Arc::clone(&self.shared), Arc::clone(&door), inbox, self.phase);
         let slots = worker.slots();
         let (orders, name_of_pool) = (self.orders.clone(), config.name.clone());
@@ -236,6 +235,11 @@ impl Run {
         let works = Works { settings: config.clone(), pool, door, slots, kept, task, _name: name };
         self.works.insert(config.name.clone(), works);
         Ok(())
+    }
+
+    fn pool_settings(&self, config: &config::Queue, queue: WorkQueue, router: Router) -> Settings {
+        let status = self.config.status.clone();
+        Settings { config: config.clone(), queue, router, tenant: status.tenant.as_str().into(), status: status.into() }
     }
 
     fn keep(&self, queue: &WorkQueue, config: &config::Queue, door: &Arc<Door>) -> Arc<Kept> {
@@ -433,13 +437,14 @@ impl Run {
     fn change_pool(&mut self, name: &QueueName, config: &config::Queue) {
         let queue = self.work_queue(config);
         let Ok(router) = self.registry.router(config) else { return };
+        let settings = self.pool_settings(config, queue.clone(), router);
         let door = Arc::clone(&self.works[name].door);
         self.forget(&self.works[name].kept);
         let kept = self.keep(&queue, config, &door);
         let Some(works) = self.works.get_mut(name) else { return };
         works.kept = kept;
         works.settings = config.clone();
-        let limits = queue.clone();
+        let limits = queue;
         tokio::spawn(async move {
             let stored = async {
                 limits.apply_limits().await?;
@@ -449,8 +454,6 @@ impl Run {
                 tracing::warn!(queue = %limits.name(), %error, "cannot store the queue's settings");
             }
         });
-        let settings =
-            Settings { config: config.clone(), queue, router, tenant: self.config.status.tenant.as_str().into() };
         let _ = works.pool.send(Message::Settings(Box::new(settings)));
     }
 

@@ -1,5 +1,7 @@
 //! An engine on a real server: what it does to jobs, and what it leaves behind.
 
+mod running;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 

@@ -1,10 +1,11 @@
 //! A job and its context, for the tests of this room.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 
-use super::JobContext;
+use super::{Attempt, JobContext};
 use crate::job::{Job, JobId, JobOptions, QueueName, UnixMillis};
 
 pub(crate) fn job(data: &str) -> Job {
@@ -28,5 +29,17 @@ pub(crate) fn job(data: &str) -> Job {
 }
 
 pub(crate) fn context() -> JobContext {
-    JobContext::new(Instant::now() + Duration::from_secs(60), 1_788_253_260_000, 3, "bull".into(), "/tenantId".into())
+    let timeout = Duration::from_secs(60);
+    let attempt = Attempt {
+        job: Arc::new(job("null")),
+        token: "token".into(),
+        started: Instant::now(),
+        timeout,
+        deadline_ms: 1_788_253_260_000,
+        max_attempts: 3,
+        prefix: "bull".into(),
+        tenant: "/tenantId".into(),
+        is_parent: false,
+    };
+    JobContext::new(attempt, None)
 }

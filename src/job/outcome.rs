@@ -38,6 +38,9 @@ pub enum Outcome {
     Cancelled { reason: String },
     /// Stopped because the daemon stops: back to the head of the queue, no attempt charged.
     Interrupted,
+    /// To go on when the job's children have ended: put away until then without charging an attempt, and run again from
+    /// its beginning. At once when none is pending; failed for good when one has failed it.
+    WaitForChildren,
     /// The thing that ran the job died under it.
     Crashed(Failure),
 }
@@ -69,6 +72,7 @@ impl Outcome {
             Self::Expired => "expired",
             Self::Cancelled { .. } => "cancelled",
             Self::Interrupted => "interrupted",
+            Self::WaitForChildren => "waiting-children",
             Self::Crashed(_) => "crashed",
         }
     }

@@ -18,7 +18,7 @@ pub struct Policy {
     pub jitter: f64,
     pub keep_completed: Keep,
     pub keep_failed: Keep,
-    /// A job taken this often without an attempt being charged fails when deferred again.
+    /// A job taken this often without an attempt being charged fails when it is deferred or waits for children again.
     pub max_uncharged: u32,
     /// A job older than this fails when deferred again.
     pub max_defer_age: Duration,
@@ -78,6 +78,8 @@ pub enum Verdict {
     },
     /// Back to the head of the queue, no attempt charged.
     HandBack,
+    /// Away until its children have ended, no attempt charged.
+    WaitForChildren,
 }
 
 /// Crashes within this time count together.
@@ -110,6 +112,7 @@ pub fn judge(job: &Job, outcome: Outcome, policy: &Policy, now: UnixMillis, rand
         Outcome::Crashed(failure) => crashed(job, failure, policy, now, random),
         Outcome::Defer { reason, after } => defer(job, reason, after, policy, now),
         Outcome::Interrupted => Verdict::HandBack,
+        Outcome::WaitForChildren => wait_for_children(job, policy),
     }
 }
 
@@ -141,9 +144,23 @@ fn crashed(job: &Job, mut failure: Failure, policy: &Policy, now: UnixMillis, ra
     retry(job, failure, None, policy, random)
 }
 
+/// Bounded in count alone: children may take as long as they need, but a job that waits without any runs again at once.
+fn wait_for_children(job: &Job, policy: &Policy) -> Verdict {
+    let uncharged = uncharged(job);
+    if uncharged >= policy.max_uncharged {
+        let failure = Failure::new(format!("waited for children too often ({uncharged} times)"));
+        return Verdict::Fail { failure, kind: FailKind::Failed };
+    }
+    Verdict::WaitForChildren
+}
+
+/// Every take that charged no attempt: deferrals, hand-backs, waits for children and stalls alike.
+fn uncharged(job: &Job) -> u32 {
+    job.attempts_started.saturating_sub(job.attempts_made)
+}
+
 fn defer(job: &Job, reason: String, after: Duration, policy: &Policy, now: UnixMillis) -> Verdict {
-    // every take that charged no attempt: deferrals, hand-backs and stalls alike
-    let uncharged = job.attempts_started.saturating_sub(job.attempts_made);
+    let uncharged = uncharged(job);
     if uncharged >= policy.max_uncharged {
         let failure = Failure::new(format!("deferred too often ({uncharged} times): {reason}"));
         return Verdict::Fail { failure, kind: FailKind::Failed };

@@ -17,8 +17,12 @@ use crate::job::{JobId, Keep, millis};
 pub(crate) struct Finish {
     pub(crate) id: JobId,
     pub(crate) token: Token,
+    /// The job's last progress, if it is not stored yet.
+    pub(crate) progress: Option<Box<RawValue>>,
     /// Rows for the job's log.
     pub(crate) log: Vec<String>,
+    /// How many of them, from the first, may be there already, from a call that had no answer.
+    pub(crate) doubtful: usize,
     /// Rows kept of the log.
     pub(crate) keep_logs: Option<u32>,
     pub(crate) change: Change,
@@ -54,6 +58,8 @@ pub(crate) enum Change {
     },
     /// Back to the head of the queue, no attempt charged.
     HandBack,
+    /// Away until the children have ended; back to the head when none is pending.
+    WaitForChildren,
 }
 
 impl WorkQueue {
@@ -93,6 +99,12 @@ impl WorkQueue {
 
 impl Finish {
     fn arguments(&self, args: &mut Vec<Value>) {
+        if let Some(progress) = &self.progress {
+            args.extend(["p".into(), self.id.as_str().into(), progress.get().into()]);
+        }
+        if self.doubtful > 0 {
+            args.extend(["u".into(), self.id.as_str().into(), self.doubtful.to_string().into()]);
+        }
         for line in &self.log {
             let keep = self.keep_logs.map(|rows| rows.to_string()).unwrap_or_default();
             args.extend(["l".into(), self.id.as_str().into(), keep.into(), line.as_str().into()]);
@@ -118,6 +130,7 @@ impl Finish {
                 }
             }
             Change::HandBack => args.extend(["w".into(), id, token]),
+            Change::WaitForChildren => args.extend(["h".into(), id, token]),
         }
     }
 }

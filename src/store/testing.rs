@@ -90,6 +90,11 @@ impl Drop for Server {
     }
 }
 
+/// The texts of an answer.
+pub(crate) fn texts(value: Value) -> Vec<String> {
+    super::reply::texts("a test", value).unwrap()
+}
+
 fn spawn(directory: &TempDir, args: &[String]) -> Child {
     Command::new("redis-server")
         .args(["--port", "0", "--unixsocket", "redis.sock", "--save", "", "--appendonly", "no", "--daemonize", "no"])

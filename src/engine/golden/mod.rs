@@ -10,6 +10,7 @@ mod jobs;
 mod keyspace;
 mod play;
 mod queues;
+mod running;
 mod series;
 mod steps;
 

@@ -156,6 +156,9 @@ impl<'a> Play<'a> {
                 if let Some(answer) = self.perform_job(step).await {
                     return answer;
                 }
+                if let Some(answer) = self.perform_running(step).await {
+                    return answer;
+                }
                 if let Some(answer) = Box::pin(self.perform_on_queue(step)).await {
                     return answer;
                 }
@@ -219,13 +222,15 @@ impl<'a> Play<'a> {
         }
     }
 
-    async fn finish(&mut self, step: &Step, outcome: Outcome, rest: &[Word]) -> Result<String, Error> {
+    pub(super) async fn finish(&mut self, step: &Step, outcome: Outcome, rest: &[Word]) -> Result<String, Error> {
         let (id, token) = (&step.words[1].text, &step.words[2].text);
         let job = self.job(id).clone();
         let verdict = judge(&job, outcome, &self.queue.policy, UnixMillis(self.now), 0.5);
         let finish = Finish {
             id: job.id.clone(),
             token: token.as_str().into(),
+            progress: None,
+            doubtful: 0,
             log: self.logs.remove(&job.id).unwrap_or_default(),
             keep_logs: job.opts.keep_logs,
             change: change(&job, verdict, &self.queue.policy),

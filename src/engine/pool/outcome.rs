@@ -7,7 +7,7 @@ use super::{Call, LONG_PAUSE, Pool};
 use crate::engine::event::Event;
 use crate::engine::record::change;
 use crate::engine::slots::{Slot, Stage};
-use crate::handler::JobContext;
+use crate::handler::Part;
 use crate::job::{Failure, Job, Outcome, Verdict, verdict};
 use crate::store::{Code, Finish, Recorded, Taken, Token};
 
@@ -26,6 +26,7 @@ enum Told {
     Failed { reason: String, kind: verdict::FailKind },
     Retrying { reason: String, wait: Duration },
     Deferred { reason: String, wait: Duration },
+    WaitingForChildren,
     HandedBack,
 }
 
@@ -55,13 +56,13 @@ impl Pool {
                 self.shared.tell(&Event::Lost { job, why: "its lock was gone while it ran".into() });
             }
             Stage::Running => {
-                let pending = self.pending_for(slot, &job, &ctx, token, outcome);
+                let pending = self.pending_for(slot, &job, ctx.close_report(), token, outcome);
                 self.pending.push_back(pending);
             }
         }
     }
 
-    fn pending_for(&self, slot: Slot, job: &Job, ctx: &JobContext, token: &Token, outcome: Outcome) -> Pending {
+    fn pending_for(&self, slot: Slot, job: &Job, rest: Part, token: &Token, outcome: Outcome) -> Pending {
         let policy = &self.settings.config.policy;
         let now = self.settings.queue.store().now();
         let verdict = crate::job::verdict::judge(job, outcome, policy, now, fastrand::f64());
@@ -70,12 +71,15 @@ impl Pool {
             Verdict::Fail { failure, kind } => Told::Failed { reason: failure.message.clone(), kind: *kind },
             Verdict::Retry { failure, wait } => Told::Retrying { reason: failure.message.clone(), wait: *wait },
             Verdict::Delay { reason, wait } => Told::Deferred { reason: reason.clone(), wait: *wait },
+            Verdict::WaitForChildren => Told::WaitingForChildren,
             Verdict::HandBack => Told::HandedBack,
         };
         let finish = Finish {
             id: job.id.clone(),
             token: token.clone(),
-            log: ctx.take_log(),
+            progress: rest.progress,
+            log: rest.lines,
+            doubtful: rest.doubtful,
             keep_logs: job.opts.keep_logs,
             change: change(job, verdict, policy),
         };
@@ -102,10 +106,11 @@ impl Pool {
                     "the job has pending children"
                 });
                 let outcome = if final_one { Outcome::Fail(failure) } else { Outcome::Retry { failure, after: None } };
-                let known = self.slots.with(pending.slot, |occupant| (Arc::clone(&occupant.job), occupant.ctx.clone()));
-                if let Some((job, ctx)) = known {
-                    let token = pending.finish.token.clone();
-                    let again = self.pending_for(pending.slot, &job, &ctx, &token, outcome);
+                let known = self.slots.with(pending.slot, |occupant| Arc::clone(&occupant.job));
+                if let Some(job) = known {
+                    let Finish { token, progress, log, doubtful, .. } = pending.finish;
+                    let rest = Part { progress, lines: log, doubtful };
+                    let again = self.pending_for(pending.slot, &job, rest, &token, outcome);
                     self.pending.push_back(again);
                 }
             }
@@ -175,6 +180,7 @@ impl Pool {
             }
             Told::Retrying { reason, wait } => Event::Retrying { job, reason, wait },
             Told::Deferred { reason, wait } => Event::Deferred { job, reason, wait },
+            Told::WaitingForChildren => Event::WaitingForChildren { job },
             Told::HandedBack => {
                 totals.handed_back();
                 Event::HandedBack { job }

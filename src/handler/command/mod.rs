@@ -13,26 +13,24 @@ use futures_util::FutureExt;
 use futures_util::future::FusedFuture;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::process::{ChildStdin, Command as Program};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::child::Child;
 use super::error::Refused;
 use super::template::Field;
-use super::{Handler, JobContext, Running, wire};
-use crate::config::Answer;
+use super::wire::{self, Heard, Lines, Listener};
+use super::{Handler, JobContext, Running};
 use crate::config::CommandHandler;
 use crate::job::{Failure, Job, Outcome};
 
-mod channel;
 mod output;
 
-use channel::{Channel, Stated};
-use output::{Kept, Lines, drain};
+use output::{Kept, drain};
 
-/// Bytes kept of one line of stderr, and characters of it that go into the job's log.
-const LOG_LINE: usize = 4096;
 /// The end of stderr, for the reason of a failure.
 const STDERR_TAIL: usize = 8 * 1024;
 /// Characters of it that go into the reason itself.
@@ -40,6 +38,8 @@ const REASON: usize = 500;
 /// Once the program has ended and its group is killed, how long its pipes are still read: a
 /// process that left the group may hold them open for ever.
 const LINGER: Duration = Duration::from_secs(1);
+/// Lines of descriptor 3 that are heard and not yet acted on. A program that says more waits.
+const SAID: usize = 16;
 /// Names of our own environment that every program gets.
 const INHERITED: [&str; 3] = ["PATH", "HOME", "LANG"];
 
@@ -136,8 +136,12 @@ impl Handler for Command {
     fn run(&self, job: Arc<Job>, ctx: JobContext) -> Running {
         let run = Arc::clone(&self.run);
         Box::pin(async move {
+            let children = match wire::children_of(&ctx).await {
+                Ok(children) => children,
+                Err(outcome) => return outcome,
+            };
             match run.prepare(&job, &ctx) {
-                Ok(program) => run.exchange(program, &wire::envelope(&job, &ctx), &ctx).await,
+                Ok(program) => run.exchange(program, &wire::envelope(&job, &ctx, children.as_ref()), &ctx).await,
                 Err(reason) => Outcome::fail(reason),
             }
         })
@@ -204,12 +208,13 @@ impl Run {
         let (stdin, stdout, stderr) = child.streams();
         let mut printed = Kept::both_ends(self.config.max_output);
         let mut complaints = Kept::end(STDERR_TAIL);
-        let mut channel = Channel::default();
+        let mut listener = Listener::new("descriptor 3");
+        let enough = CancellationToken::new();
 
         let ended = {
-            let streams = async {
-                let mut stderr_lines = Lines::new(LOG_LINE);
-                let mut channel_lines = Lines::new(self.config.max_output);
+            let (say, mut said) = mpsc::channel(SAID);
+            let reading = async {
+                let mut stderr_lines = Lines::new(wire::LOG_LINE);
                 tokio::join!(
                     feed(stdin, envelope),
                     drain(stdout, |bytes| printed.push(bytes)),
@@ -221,14 +226,22 @@ impl Run {
                         .await;
                         stderr_lines.finish(|line, cut| log(ctx, line, cut));
                     },
-                    async {
-                        drain(Some(lines), |bytes| {
-                            channel_lines.push(bytes, |line, cut| channel.line(line, cut, ctx));
-                        })
-                        .await;
-                        channel_lines.finish(|line, cut| channel.line(line, cut, ctx));
-                    },
+                    listen(lines, Lines::new(self.config.max_output), ctx, say),
                 );
+            };
+            let streams = async {
+                let reading = async {
+                    tokio::select! {
+                        () = reading => {}
+                        () = enough.cancelled() => {}
+                    }
+                };
+                let acting = async {
+                    while let Some(heard) = said.recv().await {
+                        listener.hear(heard, ctx).await;
+                    }
+                };
+                tokio::join!(reading, acting);
             };
             let mut streams = pin!(streams.fuse());
             let ended = {
@@ -252,7 +265,12 @@ impl Run {
             };
             child.sweep().await;
             if !streams.is_terminated() {
-                let _ = tokio::time::timeout(LINGER, streams).await;
+                let lingering = tokio::time::timeout(LINGER, streams.as_mut()).await;
+                if lingering.is_err() {
+                    // what was said is done all the same
+                    enough.cancel();
+                    streams.await;
+                }
             }
             ended
         };
@@ -262,9 +280,14 @@ impl Run {
             Ok(Err(error)) => Outcome::retry(format!("lost sight of {}: {error}", self.program)),
             Ok(Ok(status)) => {
                 let complaints = complaints.into_bytes();
-                match channel.stated {
-                    Some(stated) => stated_outcome(stated, printed, &complaints),
-                    None => self.outcome(status, printed, &complaints),
+                match (listener.undone, listener.stated) {
+                    (Some(undone), _) => undone,
+                    // the program's own word beats its exit code
+                    (None, Some(stated)) => stated.outcome(
+                        |asked| failure(&format!("the program {asked}"), &complaints),
+                        || wire::value(printed.into_bytes()),
+                    ),
+                    (None, None) => self.outcome(status, printed, &complaints),
                 }
             }
         }
@@ -322,8 +345,29 @@ async fn feed(stdin: Option<ChildStdin>, envelope: &[u8]) {
     }
 }
 
+/// Hears descriptor 3 to its end. A read error is an end too.
+async fn listen(mut pipe: pipe::Receiver, mut lines: Lines, ctx: &JobContext, say: mpsc::Sender<Heard>) {
+    let mut buffer = vec![0; 16 * 1024];
+    let mut heard = Vec::new();
+    let mut open = true;
+    while open {
+        let count = pipe.read(&mut buffer).await.unwrap_or(0);
+        open = count > 0;
+        let each = |line: &[u8], cut| heard.extend(Heard::parse(line, cut, &ctx.job().queue));
+        if open {
+            lines.push(&buffer[..count], each);
+        } else {
+            lines.finish(each);
+        }
+        for heard in heard.drain(..) {
+            // fails only when nobody waits for the program any more
+            let _ = say.send(heard).await;
+        }
+    }
+}
+
 fn log(ctx: &JobContext, line: &[u8], cut: usize) {
-    let text = wire::snippet(line, LOG_LINE);
+    let text = wire::snippet(line, wire::LOG_LINE);
     ctx.log(if cut > 0 { format!("{text}… {cut} bytes cut") } else { text });
 }
 
@@ -334,28 +378,10 @@ fn failure(what: &str, complaints: &[u8]) -> Failure {
         return Failure::new(what);
     }
     let lines: Vec<String> =
-        complaints.trim_ascii().split(|b| *b == b'\n').map(|l| wire::snippet(l, LOG_LINE)).collect();
+        complaints.trim_ascii().split(|b| *b == b'\n').map(|l| wire::snippet(l, wire::LOG_LINE)).collect();
     let message = format!("{what}: {tail}");
     let stack = (lines.len() > 1).then(|| format!("{what}\n{}", lines.join("\n")));
     Failure { message, stack }
-}
-
-/// The program's own word beats its exit code.
-fn stated_outcome(stated: Stated, printed: Kept, complaints: &[u8]) -> Outcome {
-    let failure = |otherwise: &str| match &stated.message {
-        Some(message) => Failure::new(wire::snippet(message.as_bytes(), LOG_LINE)),
-        None => failure(otherwise, complaints),
-    };
-    match stated.answer {
-        Answer::Complete => Outcome::Complete(stated.result.unwrap_or_else(|| wire::value(printed.into_bytes()))),
-        Answer::Retry => Outcome::Retry { failure: failure("the program asks for a retry"), after: stated.after },
-        Answer::Defer => Outcome::Defer {
-            reason: failure("the program asks for a deferral").message,
-            after: stated.after.unwrap_or(wire::DEFER),
-        },
-        Answer::Fail => Outcome::Fail(failure("the program gives up")),
-        Answer::Discard => Outcome::Discard { reason: failure("the program discards the job").message },
-    }
 }
 
 #[cfg(test)]

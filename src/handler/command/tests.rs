@@ -106,7 +106,7 @@ fn is_dead(pid: Pid) -> bool {
 async fn the_envelope_comes_on_stdin_and_json_goes_back() {
     let data = r#"{"big": 12345678901234567890123}"#;
     let value = returned(run(config(&["cat"]), job(data)).await);
-    assert_eq!(value.as_bytes(), wire::envelope(&job(data), &context()));
+    assert_eq!(value.as_bytes(), wire::envelope(&job(data), &context(), None));
     assert_eq!(returned(script("echo hello").await), "\"hello\\n\"");
     assert_eq!(returned(script("echo; echo ' {\"a\": 1.10} '").await), "{\"a\": 1.10}");
     assert_eq!(returned(script("true").await), "null");
@@ -265,7 +265,7 @@ async fn f85_floods_on_both_streams_are_drained_and_kept_in_part() {
     assert!(value.contains(&format!("\n… {dropped} bytes dropped …\n")), "{dropped}");
     assert!(value.len() < 257 * 1024);
     let log = ctx.take_log();
-    assert!(log.len() == 1 && log[0].ends_with(&format!("… {} bytes cut", FLOOD - LOG_LINE)), "{log:?}");
+    assert!(log.len() == 1 && log[0].ends_with(&format!("… {} bytes cut", FLOOD - wire::LOG_LINE)), "{log:?}");
 }
 
 #[tokio::test]

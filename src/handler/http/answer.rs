@@ -52,6 +52,7 @@ impl Reply {
             }
             Answer::Fail => Outcome::fail(self.reason(body)),
             Answer::Discard => Outcome::Discard { reason: self.reason(body) },
+            Answer::WaitingChildren => Outcome::WaitForChildren,
         }
     }
 

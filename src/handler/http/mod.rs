@@ -7,12 +7,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Response};
+use serde_json::value::RawValue;
 
 use super::error::Refused;
-use super::{Handler, JobContext, Running, wire};
+use super::wire::{self, Heard, Lines, Listener};
+use super::{Handler, JobContext, Running};
 use crate::config::Answer;
 use crate::config::HttpHandler;
-use crate::job::{Job, Outcome};
+use crate::job::{Failure, Job, Outcome};
 
 mod address;
 mod answer;
@@ -102,18 +104,25 @@ impl Endpoint {
             Ok(parts) => parts,
             Err(reason) => return Outcome::fail(reason),
         };
+        let children = match wire::children_of(ctx).await {
+            Ok(children) => children,
+            Err(outcome) => return outcome,
+        };
         // lets the runtime look at its sockets first: a kept connection that the server has closed
         // meanwhile leaves the pool before we could pick it (without this line the test of f100
         // lost one run in twenty on a busy machine)
         tokio::task::yield_now().await;
         // the client repeats a request by itself only where none of it can have been accepted:
         // a kept connection found closed before the first byte, an HTTP/2 stream refused
-        let request = self.client.post(url).headers(headers).body(wire::envelope(job, ctx));
+        let request = self.client.post(url).headers(headers).body(wire::envelope(job, ctx, children.as_ref()));
         let mut response = match request.send().await {
             Ok(response) => response,
             Err(error) => return Outcome::retry(failure::describe(&error, &self.authority, &self.config)),
         };
         let reply = Reply::read(response.status(), response.headers(), &self.config, SystemTime::now());
+        if response.status().is_success() && is_stream(response.headers()) {
+            return self.listen(response, &reply, ctx).await;
+        }
         if reply.answer != Answer::Complete {
             let mut body = Vec::new();
             // the status has decided: an explanation that is long or slow in coming is cut
@@ -127,12 +136,53 @@ impl Endpoint {
                 ctx.log(format!("answer longer than {} bytes, not kept as return value", self.config.max_response));
                 reply.outcome(None)
             }
-            Err(error) => Outcome::retry(format!(
-                "{} broke off its answer after {} bytes: {}",
-                self.authority,
-                body.len(),
-                failure::causes(&error)
-            )),
+            Err(error) => Outcome::retry(self.broke_off(body.len(), &error)),
+        }
+    }
+
+    fn broke_off(&self, bytes: usize, error: &reqwest::Error) -> String {
+        format!("{} broke off its answer after {bytes} bytes: {}", self.authority, failure::causes(error))
+    }
+
+    /// Hears an answer that is given while the job is done. Its status was sent before that: an answer that breaks off,
+    /// or grows beyond the bound, before it has stated an outcome is a failure.
+    async fn listen(&self, mut response: Response, reply: &Reply, ctx: &JobContext) -> Outcome {
+        let limit = self.config.max_response;
+        let mut listener = Listener::new("answer");
+        let mut lines = Lines::new(limit);
+        let mut heard = Vec::new();
+        let mut bytes = 0;
+        let broken = loop {
+            let chunk = response.chunk().await;
+            let each = |line: &[u8], cut| heard.extend(Heard::parse(line, cut, &ctx.job().queue));
+            let end = match chunk {
+                Ok(Some(chunk)) => {
+                    let kept = &chunk[..chunk.len().min(limit - bytes)];
+                    bytes += kept.len();
+                    lines.push(kept, each);
+                    (kept.len() < chunk.len())
+                        .then(|| Some(format!("{} answered more than {limit} bytes", self.authority)))
+                }
+                Ok(None) => {
+                    lines.finish(each);
+                    Some(None)
+                }
+                Err(error) => Some(Some(self.broke_off(bytes, &error))),
+            };
+            for heard in heard.drain(..) {
+                listener.hear(heard, ctx).await;
+            }
+            if let Some(end) = end {
+                break end;
+            }
+        };
+        match (listener.undone, listener.stated, broken) {
+            (Some(undone), _, _) => undone,
+            (None, Some(stated), _) => stated
+                .bounded(self.config.max_defer)
+                .outcome(|asked| Failure::new(format!("the endpoint {asked}")), || RawValue::NULL.to_owned()),
+            (None, None, Some(why)) => Outcome::retry(why),
+            (None, None, None) => reply.outcome(Some(Vec::new())),
         }
     }
 
@@ -159,6 +209,12 @@ impl Endpoint {
 fn traceparent(job: &Job) -> Option<String> {
     let carrier: serde_json::Value = serde_json::from_str(job.opts.extra.get("tm")?.as_str()?).ok()?;
     carrier.get("traceparent")?.as_str().map(str::to_owned)
+}
+
+/// Whether the answer is given line by line.
+fn is_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()?.split(';').next());
+    kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/x-ndjson"))
 }
 
 /// Any text as a header value: all but visible ASCII, and the percent sign itself, is

@@ -74,3 +74,13 @@ fn deferring_is_bounded_in_count_and_age() {
 fn an_interrupted_job_goes_back() {
     assert!(matches!(judge_now(&job("{}"), Outcome::Interrupted), Verdict::HandBack));
 }
+
+#[test]
+fn waiting_for_children_is_bounded_in_count_alone() {
+    let mut j = job("{}");
+    assert!(matches!(judge_now(&j, Outcome::WaitForChildren), Verdict::WaitForChildren));
+    let late = UnixMillis(1000 + 25 * 3_600_000);
+    assert!(matches!(judge(&j, Outcome::WaitForChildren, &Policy::default(), late, 0.0), Verdict::WaitForChildren));
+    j.attempts_started = 1000;
+    assert!(matches!(judge_now(&j, Outcome::WaitForChildren), Verdict::Fail { .. }));
+}

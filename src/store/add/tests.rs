@@ -49,7 +49,15 @@ impl Rig {
     }
 
     async fn finish(&self, id: &str, change: Change) {
-        let finish = Finish { id: JobId::stored(id), token: "t:1".into(), log: Vec::new(), keep_logs: None, change };
+        let finish = Finish {
+            id: JobId::stored(id),
+            token: "t:1".into(),
+            progress: None,
+            log: Vec::new(),
+            doubtful: 0,
+            keep_logs: None,
+            change,
+        };
         self.work().finish_jobs(std::iter::once(&finish), None).await.unwrap();
     }
 
@@ -335,7 +343,15 @@ async fn a_kept_job_is_told_of_when_it_is_added() {
     work.move_to_active(&Take { token: "t:1".into(), want: 1 }).await.unwrap();
     rig.queue.add_with(&[window], &status).await.unwrap();
     let change = Change::Complete { value: RawValue::from_string("1".into()).unwrap(), keep: Keep::All };
-    let finish = Finish { id: JobId::stored("1"), token: "t:1".into(), log: Vec::new(), keep_logs: None, change };
+    let finish = Finish {
+        id: JobId::stored("1"),
+        token: "t:1".into(),
+        progress: None,
+        log: Vec::new(),
+        doubtful: 0,
+        keep_logs: None,
+        change,
+    };
     work.finish_jobs(std::iter::once(&finish), None).await.unwrap();
     let mut told = Vec::new();
     while told.len() < 4 {

@@ -96,7 +96,15 @@ impl Rig {
     async fn complete(&self, id: &str, token: &str) {
         let value = RawValue::from_string("1".into()).unwrap();
         let change = Change::Complete { value, keep: Keep::All };
-        let finish = Finish { id: JobId::stored(id), token: token.into(), log: Vec::new(), keep_logs: None, change };
+        let finish = Finish {
+            id: JobId::stored(id),
+            token: token.into(),
+            progress: None,
+            log: Vec::new(),
+            doubtful: 0,
+            keep_logs: None,
+            change,
+        };
         self.work().finish_jobs(std::iter::once(&finish), None).await.unwrap();
     }
 

@@ -292,7 +292,15 @@ impl Performer {
 
     async fn finish(&self, id: &str, change: Change) -> String {
         let token = self.tokens.get(id).map_or("none", String::as_str);
-        let finish = Finish { id: JobId::stored(id), token: token.into(), log: Vec::new(), keep_logs: None, change };
+        let finish = Finish {
+            id: JobId::stored(id),
+            token: token.into(),
+            progress: None,
+            log: Vec::new(),
+            doubtful: 0,
+            keep_logs: None,
+            change,
+        };
         let (recorded, _) = self.work().finish_jobs(std::iter::once(&finish), None).await.unwrap();
         match &recorded[0] {
             Recorded::Done => "done".into(),

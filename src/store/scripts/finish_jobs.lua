@@ -25,19 +25,26 @@
             "d" id token delay charged reason stack  delayed; delay in ms; charged "1" counts an attempt and
                                                      stores reason and stack; else both are ""
             "w" id token                             back to the head of the queue, no attempt charged
-            "l" id keep line                         a row for the job's log, before its outcome; keep "" for all
+            "h" id token                             waits for its children, no attempt charged; to the head of the
+                                                     queue when none is pending
+            and before a job's outcome, recorded with it:
+            "p" id value                             progress, JSON
+            "u" id count                             so many of the rows that follow may be in the log already
+            "l" id keep line                         a row for the job's log; keep "" for all
 
-  Reply:   {codes, take}: a code per outcome that is not "l": 0, or text "code place" where place is where the job is;
+  Reply:   {codes, take}: a code per outcome: 0, or text "code place" where place is where the job is;
            take as of move_to_active, {} when none was asked for
   Codes:   -1 job missing, -2 lock missing, -3 not active, -4 pending children, -6 lock of another, -9 failed children,
            -100 a command failed (its text follows the place); the job is active as before
-  Events:  completed, failed, retries-exhausted, waiting, delayed, drained, and those of a take
+  Events:  progress, completed, failed, retries-exhausted, waiting, delayed, waiting-children, drained, those of a take
   Protocol: §5.7, §5.8, §5.9, bullmq 5.81.5 and 6.7.0; membership is tested before anything is written (§9.4, 14)
 ]]
 --@include queue_state
 --@include open_status
 --@include publish_status
 --@include emit
+--@include append_logs
+--@include set_progress
 --@include mark
 --@include mark_delayed
 --@include add_delayed
@@ -60,21 +67,30 @@ local q = queue_state(base)
 local status = open_status(ARGV[11], ARGV[12])
 
 -- how many values follow each kind
-local arity = {c = 4, f = 7, r = 5, d = 6, w = 2, l = 3}
-local outcomes, locks, family, logs = {}, {}, {}, nil
+local arity = {c = 4, f = 7, r = 5, d = 6, w = 2, h = 2, p = 2, u = 2, l = 3}
+-- what is told of a job beside its outcome
+local before = {p = true, u = true, l = true}
+local outcomes, locks, family, told = {}, {}, {}, nil
 local at, last = 14, #ARGV
 while at <= last do
   local kind = ARGV[at]
   local id = ARGV[at + 1]
-  if kind == 'l' then
-    logs = logs or {}
-    logs[id] = logs[id] or {keep = ARGV[at + 2]}
-    table.insert(logs[id], ARGV[at + 3])
+  if before[kind] then
+    told = told or {}
+    told[id] = told[id] or {rows = {}}
+    if kind == 'p' then
+      told[id].progress = ARGV[at + 2]
+    elseif kind == 'u' then
+      told[id].doubtful = tonumber(ARGV[at + 2])
+    else
+      told[id].keep = ARGV[at + 2]
+      table.insert(told[id].rows, ARGV[at + 3])
+    end
   else
     local n = #outcomes + 1
     outcomes[n] = at
     locks[n] = base .. id .. ':lock'
-    if kind == 'c' then
+    if kind == 'c' or kind == 'h' then
       family[#family + 1] = base .. id .. ':dependencies'
       family[#family + 1] = base .. id .. ':unsuccessful'
     end
@@ -151,6 +167,30 @@ local function finish(target, id, key, job, field, value, keep_text, attempts_ma
   ended = ended + 1
 end
 
+-- Writes what was told of a job beside its outcome.
+local function tell(id, key, it, attempt)
+  if it.progress then
+    set_progress(q, id, it.progress, now, attempt, status)
+  end
+  if #it.rows > 0 then
+    append_logs(key .. ':logs', it.rows, it.doubtful or 0, it.keep)
+  end
+end
+
+-- Puts a job where it is taken next, and says so.
+local function put_back(id, priority, attempt)
+  if priority > 0 then
+    redis.call('ZADD', base .. 'prioritized', string.format('%.0f', priority * 4294967296), id)
+  else
+    redis.call('RPUSH', q.wait, id)
+  end
+  emit(q, 'waiting', 'jobId', id, 'prev', 'active')
+  mark(q)
+  if status then
+    publish_status(status, q, id, 'waiting', now, attempt, false)
+  end
+end
+
 -- Records one outcome and returns its code. `left` learns that the job is no longer active.
 local function record(n, first, left)
   local kind, id, token = ARGV[first], ARGV[first + 1], ARGV[first + 2]
@@ -161,7 +201,7 @@ local function record(n, first, left)
     return refuse(-1, id)
   elseif kind == 'c' and any_family and redis.call('SCARD', key .. ':dependencies') > 0 then
     return refuse(-4, id)
-  elseif kind == 'c' and any_family and redis.call('ZCARD', key .. ':unsuccessful') > 0 then
+  elseif (kind == 'c' or kind == 'h') and any_family and redis.call('ZCARD', key .. ':unsuccessful') > 0 then
     return refuse(-9, id)
   elseif token ~= '0' and tokens[n] ~= token then
     return refuse(tokens[n] and -6 or -2, id)
@@ -175,11 +215,8 @@ local function record(n, first, left)
   left[1] = id
   local attempts_made = (tonumber(job[6] or job[5] or '') or 0) + 1
   local priority = tonumber(job[9] or '') or 0
-  if logs and logs[id] then
-    redis.call('RPUSH', key .. ':logs', unpack(logs[id]))
-    if logs[id].keep ~= '' then
-      redis.call('LTRIM', key .. ':logs', -tonumber(logs[id].keep), -1)
-    end
+  if told and told[id] then
+    tell(id, key, told[id], attempts_made)
   end
   if kind == 'c' then
     if status then
@@ -218,17 +255,14 @@ local function record(n, first, left)
     if status then
       publish_status(status, q, id, charged and 'retrying' or 'delayed', now, attempts_made, false)
     end
-  else
-    if priority > 0 then
-      redis.call('ZADD', base .. 'prioritized', string.format('%.0f', priority * 4294967296), id)
-    else
-      redis.call('RPUSH', q.wait, id)
-    end
-    emit(q, 'waiting', 'jobId', id, 'prev', 'active')
-    mark(q)
+  elseif kind == 'h' and any_family and redis.call('SCARD', key .. ':dependencies') > 0 then
+    redis.call('ZADD', base .. 'waiting-children', now, id)
+    emit(q, 'waiting-children', 'jobId', id, 'prev', 'active')
     if status then
       publish_status(status, q, id, 'waiting', now, attempts_made, false)
     end
+  else
+    put_back(id, priority, attempts_made)
   end
   if token ~= '0' then
     unlocked[#unlocked + 1] = locks[n]

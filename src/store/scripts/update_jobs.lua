@@ -19,8 +19,7 @@
 ]]
 --@include queue_state
 --@include open_status
---@include publish_status
---@include emit
+--@include set_progress
 
 local base = ARGV[1]
 local q, status
@@ -49,16 +48,12 @@ local function write(at)
   elseif kind == 'd' then
     redis.call('HSET', base .. id, 'data', ARGV[at + 2])
   else
-    redis.call('HSET', base .. id, 'progress', ARGV[at + 2])
     if not q then
       q = queue_state(base)
       status = open_status(ARGV[3], ARGV[4])
     end
-    emit(q, 'progress', 'jobId', id, 'data', ARGV[at + 2])
-    if status then
-      local made = tonumber(redis.call('HGET', base .. id, 'atm') or '') or 0
-      publish_status(status, q, id, 'progress', tonumber(ARGV[2]), made + 1, false)
-    end
+    local made = status and tonumber(redis.call('HGET', base .. id, 'atm') or '') or 0
+    set_progress(q, id, ARGV[at + 2], tonumber(ARGV[2]), made + 1, status)
   end
   return 0
 end

@@ -5,6 +5,7 @@ mod defects;
 mod finish;
 mod flow;
 mod locks;
+mod report;
 mod status;
 
 use serde_json::value::RawValue;
@@ -92,7 +93,15 @@ fn ids(taken: &Taken) -> Vec<&str> {
 }
 
 fn outcome(id: &str, token: &str, change: Change) -> Finish {
-    Finish { id: JobId::stored(id), token: token.into(), log: Vec::new(), keep_logs: None, change }
+    Finish {
+        id: JobId::stored(id),
+        token: token.into(),
+        progress: None,
+        log: Vec::new(),
+        doubtful: 0,
+        keep_logs: None,
+        change,
+    }
 }
 
 fn complete(id: &str, token: &str, keep: Keep) -> Finish {

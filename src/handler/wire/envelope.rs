@@ -1,24 +1,46 @@
-//! The one request and answer format the http and command handlers share: the envelope, the
-//! idempotency key, return values, failure texts.
+//! What a handler outside of this process is told of a job: the envelope and the idempotency key.
+
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::JobContext;
-use crate::job::Job;
-
-/// Deferral when nobody says how long.
-pub(crate) const DEFER: std::time::Duration = std::time::Duration::from_secs(30);
+use crate::handler::{ActionError, JobContext};
+use crate::job::{Job, Outcome};
+use crate::store::Dependencies;
 
 /// Names our idempotency keys; any fixed value does, but changing it changes every key.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6f78_6865_7264_4b65_8c1f_2d5e_97a3_b604);
 
-/// `{"job":{…},"data":…}`, in the documented order of members.
+/// `{"job":{…},"data":…}` and, for a parent, `"children":{…}`, in the documented order of members.
 #[derive(Serialize)]
 struct Envelope<'a> {
     job: Head<'a>,
     data: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    children: Option<Children<'a>>,
+}
+
+/// What became of a job's children, each under its key.
+#[derive(Serialize)]
+struct Children<'a> {
+    processed: BTreeMap<&'a str, Box<RawValue>>,
+    ignored: &'a BTreeMap<String, String>,
+    failed: &'a [String],
+    unprocessed: &'a [String],
+}
+
+impl<'a> Children<'a> {
+    fn of(children: &'a Dependencies) -> Self {
+        let value = |text: &String| text.clone().into_bytes();
+        Self {
+            processed: children.processed.iter().map(|(key, text)| (key.as_str(), super::value(value(text)))).collect(),
+            ignored: &children.ignored,
+            failed: &children.failed,
+            unprocessed: &children.unprocessed,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -37,8 +59,19 @@ struct Head<'a> {
     scheduled_at: Option<i64>,
 }
 
+/// What the envelope says of the job's children, if it is a parent; else the outcome of an attempt that cannot begin.
+pub(crate) async fn children_of(ctx: &JobContext) -> Result<Option<Dependencies>, Outcome> {
+    if !ctx.is_parent() {
+        return Ok(None);
+    }
+    ctx.children().await.map(Some).map_err(|error| match error {
+        ActionError::Stopping(reason) => ctx.stopped(reason),
+        error => Outcome::retry(format!("cannot read what became of the job's children: {error}")),
+    })
+}
+
 /// The request body: what a handler is told of a job. The data goes in byte for byte.
-pub(crate) fn envelope(job: &Job, ctx: &JobContext) -> Vec<u8> {
+pub(crate) fn envelope(job: &Job, ctx: &JobContext, children: Option<&Dependencies>) -> Vec<u8> {
     let schedule = job.scheduler.as_ref().map(|iteration| iteration.scheduler.as_str());
     let head = Head {
         id: job.id.as_str(),
@@ -55,7 +88,7 @@ pub(crate) fn envelope(job: &Job, ctx: &JobContext) -> Vec<u8> {
         scheduled_at: schedule.and_then(|_| job.id.as_str().rsplit(':').next()?.parse().ok()),
     };
     let mut body = Vec::with_capacity(job.data.get().len() + 512);
-    serde_json::to_writer(&mut body, &Envelope { job: head, data: &job.data })
+    serde_json::to_writer(&mut body, &Envelope { job: head, data: &job.data, children: children.map(Children::of) })
         .expect("strings, numbers and JSON text always serialize, and a Vec takes every write");
     body
 }
@@ -84,55 +117,6 @@ pub(crate) fn idempotency_key(job: &Job, ctx: &JobContext) -> String {
     format!("msg_{}", Uuid::new_v5(&NAMESPACE, name.as_bytes()).simple())
 }
 
-/// Output as a return value: one JSON document as it is, nothing as `null`, anything else as a
-/// JSON string with invalid UTF-8 replaced.
-pub(crate) fn value(output: Vec<u8>) -> Box<RawValue> {
-    let text = match String::from_utf8(output) {
-        Ok(text) => text,
-        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
-    };
-    if text.trim().is_empty() {
-        return RawValue::NULL.to_owned();
-    }
-    match serde_json::from_str::<&RawValue>(&text) {
-        Ok(document) => document.to_owned(),
-        Err(_) => serde_json::value::to_raw_value(&text).expect("text is always JSON"),
-    }
-}
-
-/// Foreign bytes made fit for a reason or a log line: one line, control characters escaped, at
-/// most `limit` characters.
-pub(crate) fn snippet(bytes: &[u8], limit: usize) -> String {
-    // no character is longer than four bytes, so the rest cannot show
-    let tame = tame(&bytes[..bytes.len().min(limit * 4 + 4)]);
-    match tame.char_indices().nth(limit) {
-        Some((end, _)) => format!("{}…", &tame[..end]),
-        None => tame,
-    }
-}
-
-/// As [`snippet`], but the end stays where there is more than `limit`.
-#[cfg(feature = "command")]
-pub(crate) fn tail(bytes: &[u8], limit: usize) -> String {
-    let tame = tame(bytes);
-    match tame.char_indices().rev().nth(limit) {
-        Some((before, c)) => format!("…{}", &tame[before + c.len_utf8()..]),
-        None => tame,
-    }
-}
-
-fn tame(bytes: &[u8]) -> String {
-    let mut line = String::new();
-    for c in String::from_utf8_lossy(bytes).trim().chars() {
-        match c {
-            '\n' | '\r' | '\t' => line.push(' '),
-            c if c.is_control() => line.extend(c.escape_default()),
-            c => line.push(c),
-        }
-    }
-    line
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,7 +127,7 @@ mod tests {
     fn the_envelope_is_as_documented() {
         let mut job = job(r#"{"to": "a@example.org",  "n": 1.10, "big": 12345678901234567890123}"#);
         job.priority = 7;
-        let text = String::from_utf8(envelope(&job, &context())).unwrap();
+        let text = String::from_utf8(envelope(&job, &context(), None)).unwrap();
         assert_eq!(
             text,
             concat!(
@@ -155,11 +139,29 @@ mod tests {
     }
 
     #[test]
+    fn a_parent_is_told_of_its_children() {
+        let children = Dependencies {
+            processed: [("bull:q:1".to_owned(), r#"{"n": 1.10}"#.to_owned())].into(),
+            ignored: [("bull:q:2".to_owned(), "no".to_owned())].into(),
+            failed: vec!["bull:q:3".into()],
+            unprocessed: Vec::new(),
+        };
+        let text = String::from_utf8(envelope(&job("1"), &context(), Some(&children))).unwrap();
+        assert!(
+            text.ends_with(concat!(
+                r#""data":1,"children":{"processed":{"bull:q:1":{"n": 1.10}},"ignored":{"bull:q:2":"no"},"#,
+                r#""failed":["bull:q:3"],"unprocessed":[]}}"#
+            )),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn a_scheduled_job_says_which_slot_it_fills() {
         let mut job = job("null");
         job.scheduler = Some(crate::job::Iteration { scheduler: "a:b".into(), opts: String::new() });
         job.id = JobId::stored("repeat:a:b:1788253198000");
-        let text = String::from_utf8(envelope(&job, &context())).unwrap();
+        let text = String::from_utf8(envelope(&job, &context(), None)).unwrap();
         assert!(text.contains(r#""schedule":"a:b","scheduledAt":1788253198000}"#), "{text}");
     }
 
@@ -176,35 +178,6 @@ mod tests {
         let mut other = job("1");
         other.id = JobId::stored("1043");
         assert_ne!(key, idempotency_key(&other, &context()));
-    }
-
-    #[test]
-    fn f86_output_becomes_json_whatever_it_is() {
-        for (output, want) in [
-            (&b""[..], "null"),
-            (b" \r\n", "null"),
-            (b" {\"a\": 1.10}\n", "{\"a\": 1.10}"),
-            (b"42\n", "42"),
-            (b"{} {}", "\"{} {}\""),
-            (b"a\x1b[31m\xff\r\n", "\"a\\u001b[31m\u{fffd}\\r\\n\""),
-        ] {
-            assert_eq!(value(output.to_vec()).get(), want);
-        }
-    }
-
-    #[test]
-    fn f86_snippets_are_short_and_tame() {
-        assert_eq!(snippet(b" a\r\nb\x1b[0m\xff\0 ", 50), "a  b\\u{1b}[0m\u{fffd}\\u{0}");
-        assert_eq!(snippet("äöü".as_bytes(), 2), "äö…");
-        assert_eq!(snippet(&vec![b'x'; 1 << 20], 10), "xxxxxxxxxx…");
-        assert_eq!(snippet(b" \n", 10), "");
-    }
-
-    #[cfg(feature = "command")]
-    #[test]
-    fn tails_keep_the_end() {
-        assert_eq!(tail("äöü".as_bytes(), 2), "…öü");
-        assert_eq!(tail(b"a\nb\n", 3), "a b");
     }
 
     #[test]
