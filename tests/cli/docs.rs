@@ -19,7 +19,11 @@ fn the_page_on_administration_can_be_typed_from_top_to_bottom() {
     seeding.run(&["job", "add", "email", "send-welcome", "--delay", "1h", "--job-id", "id-1042"]).exits(0);
     finished(&redis, "email", "completed", "1042", "send-welcome", LONG_AGO, "null");
     redis.call(&["RPUSH", "bull:email:1042:logs", "one", "two"]);
-    let commands = commands(include_str!("../../docs/administration.md"));
+    let page = include_str!("../../docs/administration.md");
+    let tree = page.split("```json\n").nth(1).and_then(|rest| rest.split("```").next());
+    oxherd.file("tree.json", tree.expect("the page shows a flow"));
+    oxherd.file("new.jsonl", "{\"name\":\"welcome\"}\n");
+    let commands = commands(page);
     assert!(commands.len() > 25, "only {} commands", commands.len());
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_oxherd")).parent().unwrap();
     for line in commands {
