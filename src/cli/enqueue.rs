@@ -1,19 +1,16 @@
 //! `oxherd job add`: one job from the arguments, many from JSON lines, or a tree of jobs.
 
-use std::fs::File;
 use std::io::{self, IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::json;
-use serde_json::value::RawValue;
-use tokio::sync::mpsc;
 
-use super::bulk::{Batch, Bulk, BulkError, Defaults, no_data, without_place};
+use super::bulk::{Bulk, Defaults, no_data};
 use super::session::Session;
-use super::{Error, Exit, flow, value};
+use super::{Error, Exit, flow, input, progress, value};
 use crate::config;
 use crate::job::options::MAX_PRIORITY;
 use crate::job::{Backoff, Deduplication, JobId, JobOptions, NewJob, ParentRef, QueueName};
@@ -105,7 +102,7 @@ impl Add {
     fn add_one(&self, opts: JobOptions, session: &mut Session) -> Result<Exit, Error> {
         let data = match self.data.as_deref() {
             None => no_data(),
-            Some(text) => data(text)?,
+            Some(text) => input::json(text)?,
         };
         let queue = &self.queue()?;
         let mut job = NewJob { name: self.name.clone().unwrap_or_default(), data, opts };
@@ -130,8 +127,8 @@ impl Add {
 
     fn add_many(&self, path: &Path, opts: JobOptions, session: &mut Session) -> Result<Exit, Error> {
         let mut defaults = Defaults { name: self.name.clone(), opts };
-        let input = open(path)?;
-        let progress = progress(input.length, self.ids && io::stdout().is_terminal());
+        let input = input::open(path)?;
+        let progress = progress::bytes(input.length, self.ids && io::stdout().is_terminal());
         let wants_ids = self.ids;
         let queue = &self.queue()?;
         let bar = progress.clone();
@@ -176,12 +173,12 @@ struct Added {
 async fn add_batches(
     queue: &Queue,
     status: &config::Status,
-    bulk: Bulk<Box<dyn Read + Send>>,
+    mut bulk: Bulk<Box<dyn Read + Send>>,
     wants_ids: bool,
     bar: &ProgressBar,
 ) -> Added {
     let mut all = Added::default();
-    let mut batches = read_ahead(bulk);
+    let mut batches = input::read_ahead(move || bulk.next_batch().transpose());
     while let Some(batch) = batches.recv().await {
         let result = match batch {
             Ok(batch) => {
@@ -210,80 +207,4 @@ async fn add_batches(
         }
     }
     all
-}
-
-/// Reads and checks the next lines while Redis takes the ones before. Bounded: two batches wait.
-fn read_ahead<R: Read + Send + 'static>(mut bulk: Bulk<R>) -> mpsc::Receiver<Result<Batch, BulkError>> {
-    let (send, batches) = mpsc::channel(2);
-    // a thread, not a runtime task: a pipe nobody writes to must not keep the runtime from ending
-    std::thread::spawn(move || {
-        while let Some(batch) = bulk.next_batch().transpose() {
-            let is_end = batch.is_err();
-            if send.blocking_send(batch).is_err() || is_end {
-                return;
-            }
-        }
-    });
-    batches
-}
-
-/// Where lines come from.
-struct Input {
-    from: Box<dyn Read + Send>,
-    /// For messages.
-    name: String,
-    /// Bytes, if known.
-    length: Option<u64>,
-}
-
-fn open(path: &Path) -> Result<Input, Error> {
-    let name = shown(path);
-    if path == Path::new("-") {
-        return Ok(Input { from: Box::new(io::stdin()), name, length: None });
-    }
-    let file = File::open(path).map_err(|source| BulkError::Read { file: name.clone(), source })?;
-    let length = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|meta| meta.len());
-    Ok(Input { from: Box::new(file), name, length })
-}
-
-/// On standard error, and only where somebody watches it.
-fn progress(length: Option<u64>, is_hidden: bool) -> ProgressBar {
-    if is_hidden || !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let (bar, template) = match length {
-        Some(length) => (ProgressBar::new(length), "{bar:40} {percent:>3}%  {msg}  {bytes_per_sec}  {eta} left"),
-        None => (ProgressBar::new_spinner(), "{spinner} {msg}  {elapsed}"),
-    };
-    bar.with_style(ProgressStyle::with_template(template).expect("the template is ours and well formed"))
-}
-
-/// The data argument: JSON text, `@FILE`, or `-`.
-fn data(argument: &str) -> Result<Box<RawValue>, Error> {
-    let (text, source) = match argument.strip_prefix('@') {
-        _ if argument == "-" => (read_whole(Path::new("-"))?, "standard input"),
-        Some(path) => (read_whole(Path::new(path))?, path),
-        None => (argument.to_owned(), "data"),
-    };
-    let text = text.trim();
-    RawValue::from_string(text.to_owned()).map_err(|e| {
-        let hint = if source == "data" { "; text needs its own quotes, as in '\"hello\"'" } else { "" };
-        Error::Input(format!(
-            "{source}:{}:{}: expected JSON, got something else: {}{hint}",
-            e.line(),
-            e.column(),
-            without_place(&e)
-        ))
-    })
-}
-
-/// All of a file, or of standard input.
-pub fn read_whole(path: &Path) -> Result<String, Error> {
-    let text = if path == Path::new("-") { io::read_to_string(io::stdin()) } else { std::fs::read_to_string(path) };
-    text.map_err(|source| BulkError::Read { file: shown(path), source }.into())
-}
-
-/// The name of an input, for messages.
-pub fn shown(path: &Path) -> String {
-    if path == Path::new("-") { "standard input".into() } else { path.display().to_string() }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::bulk::without_place;
-use super::enqueue::{read_whole, shown};
+use super::input::{read_whole, shown};
 use super::session::Session;
 use super::{Error, Exit};
 use crate::job::{Flow, FlowError, JobId, QueueName};

@@ -4,7 +4,6 @@ use std::io::{BufRead as _, BufReader, Read};
 use std::path::PathBuf;
 
 use clap::Args;
-use tokio::sync::mpsc;
 
 use super::super::bulk::{BulkError, without_place};
 use super::super::consent::DryRun;
@@ -50,7 +49,9 @@ impl Import {
         let mut out = Out::new(session.global.json);
         session.with_store(|store, config| async move {
             let queue = store.queue(&self.queue).announcing(&config.status);
-            let mut batches = read_ahead(Lines::new(input.from, input.name));
+            let mut lines = Lines::new(input.from, input.name);
+            let mut batches =
+                input::read_ahead(move || lines.next_batch().map(Ok).or_else(|| lines.broken.take().map(Err)));
             let mut tally = Tally { skipped: Some(0), ..Tally::default() };
             let mut failure: Option<Error> = None;
             while let Some(batch) = batches.recv().await {
@@ -94,23 +95,6 @@ impl Import {
         }
         Ok(())
     }
-}
-
-/// Reads and checks the next lines while Redis takes the ones before. Bounded: two batches wait.
-fn read_ahead(mut lines: Lines) -> mpsc::Receiver<Result<Batch, BulkError>> {
-    let (send, batches) = mpsc::channel(2);
-    // a thread, not a runtime task: a pipe nobody writes to must not keep the runtime from ending
-    std::thread::spawn(move || {
-        while let Some(batch) = lines.next_batch() {
-            if send.blocking_send(Ok(batch)).is_err() {
-                return;
-            }
-        }
-        if let Some(error) = lines.broken {
-            let _ = send.blocking_send(Err(error));
-        }
-    });
-    batches
 }
 
 struct Lines {
