@@ -100,19 +100,36 @@ fn f74_a_queue_is_paused_and_resumed_while_busy() {
 
 #[test]
 fn f74_the_queue_is_paused_by_our_own_command_line() {
-    let redis = Redis::start();
-    let ledger = Ledger::start();
-    let mut daemon = Daemon::start(&redis, &one_queue(SHORT, &ledger));
-    add(&redis, "work", 1..=5, |_| ms(0));
-    all_completed(&redis, "work", 5);
-    pause(&redis, 6);
-    add(&redis, "work", 6..=10, |_| ms(0));
-    assert_eq!(oxherd(&redis, &["queue", "show", "work"])["paused"], true);
-    std::thread::sleep(Duration::from_millis(700));
-    assert_eq!(finished(&redis, "work"), 5);
-    resume(&redis, 6);
-    all_completed(&redis, "work", 10);
-    assert_eq!(daemon.stop(), Some(0));
+    for (version, placement) in [(5, "auto"), (6, "auto"), (6, "v5"), (5, "v6")] {
+        let redis = Redis::start();
+        let ledger = Ledger::start();
+        redis.call(&["HSET", &key("work", "meta"), "version", &format!("bullmq:{version}.0.0")]);
+        let placed = format!("concurrency = 10\nplacement = \"{placement}\"");
+        let settings = one_queue(SHORT, &ledger).replace("concurrency = 10", &placed);
+        let mut daemon = Daemon::start(&redis, &settings);
+        daemon.says("found the queue");
+        let warned = daemon.log().contains("jobs that wait while it is paused are lost");
+        assert_eq!(warned, placement == "v6", "{version} {placement}");
+        add(&redis, "work", 1..=60, |_| ms(100));
+        ledger.wait_begun(20);
+        oxherd(&redis, &["queue", "pause", "work"]);
+        eventually("what runs has ended", || ledger.running().is_empty());
+        let before = ledger.begun();
+        assert!(before < 60, "the pause came too late");
+        // those of a producer that knows nothing of a pause
+        add(&redis, "work", 61..=70, |_| ms(0));
+        let aside = redis.number(&["LLEN", &key("work", "paused")]) > 0;
+        assert_eq!(aside, placement == "v5" || (version, placement) == (5, "auto"));
+        let shown = oxherd(&redis, &["queue", "show", "work"]);
+        assert_eq!(shown["paused"], true);
+        assert_eq!(shown["placement"], if aside { "v5" } else { "v6" });
+        std::thread::sleep(Duration::from_millis(700));
+        assert_eq!(ledger.begun(), before, "jobs were begun while paused");
+        oxherd(&redis, &["queue", "resume", "work"]);
+        all_completed(&redis, "work", 70);
+        assert!(ledger.repeated().is_empty());
+        assert_eq!(daemon.stop(), Some(0));
+    }
 }
 
 #[test]
