@@ -84,7 +84,7 @@ async function flows() {
   console.log('ready');
   await lines.next();
   let start = microseconds();
-  await batches(parents, 50, 1, (size) => producer.addBulk(Array.from({ length: size }, flow)));
+  await batches(parents, 50, 4, (size) => producer.addBulk(Array.from({ length: size }, flow)));
   const addSeconds = (microseconds() - start) / 1e6;
   start = microseconds();
   worker.run();

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::json;
 
 use super::super::Error;
@@ -13,8 +14,9 @@ use crate::job::{Flow, JobOptions, NewJob, QueueName};
 use crate::store::Store;
 
 const CHILDREN: u64 = 10;
-/// Flows added in one call.
+/// Flows added in one call, and calls under way at once.
 const BATCH: u64 = 50;
+const ADDING: usize = 4;
 
 pub async fn measure(
     store: &Store,
@@ -29,10 +31,16 @@ pub async fn measure(
     let node = |name: &str, children| Flow { queue: queue.clone(), job: job(name), children };
     let flow = node("parent", (0..CHILDREN).map(|_| node("child", Vec::new())).collect());
     let silent = config::Status { enabled: false, ..config::Status::default() };
-    for from in (0..parents).step_by(usize::try_from(BATCH).expect("a batch is small")) {
-        let size = usize::try_from(BATCH.min(parents - from)).expect("a batch is small");
-        store.add_flows(&vec![flow.clone(); size], &silent).await?;
-    }
+    let full = vec![flow; usize::try_from(BATCH.min(parents)).expect("a batch is small")];
+    stream::iter((0..parents).step_by(usize::try_from(BATCH).expect("a batch is small")))
+        .map(|from| {
+            let size = usize::try_from(BATCH.min(parents - from)).expect("a batch is small");
+            let (batch, silent) = (&full[..size], &silent);
+            async move { store.add_flows(batch, silent).await.map(drop) }
+        })
+        .buffer_unordered(ADDING)
+        .try_collect::<()>()
+        .await?;
     let adding = begin.elapsed().as_secs_f64();
     let clock = Clock::start();
     work(config, &clock).await?;

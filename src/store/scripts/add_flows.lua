@@ -37,6 +37,25 @@ for n = 1, tonumber(ARGV[2]) do
 end
 local first, last = at, #ARGV
 
+-- most jobs are new: one look tells for a thousand of them
+local known = {}
+local keys = {}
+local function look()
+  if #keys > 0 and redis.call('EXISTS', unpack(keys)) > 0 then
+    for _, key in ipairs(keys) do
+      known[key] = redis.call('EXISTS', key) == 1
+    end
+  end
+  keys = {}
+end
+for at = first, last, 12 do
+  keys[#keys + 1] = queues[tonumber(ARGV[at])].base .. ARGV[at + 1]
+  if #keys == 1000 then
+    look()
+  end
+end
+look()
+
 -- what is added here, by key
 local made = {}
 for at = first, last, 12 do
@@ -46,7 +65,7 @@ for at = first, last, 12 do
     local code
     if not made[parent_key] and redis.call('EXISTS', parent_key) == 0 then
       code = -5
-    else
+    elseif known[key] then
       local old = redis.call('HGET', key, 'parentKey')
       if old and old ~= parent_key and (made[old] or redis.call('EXISTS', old) == 1) then
         code = -7
@@ -75,6 +94,19 @@ local function look_after(q, key)
   end
 end
 
+-- Children of one parent come one after the other: one command tells it of all.
+local family, children = nil, {}
+local function waits_for(parent_key, child_key)
+  if child_key and family == parent_key and #children < 1000 then
+    children[#children + 1] = child_key
+    return
+  end
+  if #children > 0 then
+    redis.call('SADD', family .. ':dependencies', unpack(children))
+  end
+  family, children = parent_key, {child_key}
+end
+
 local reply = {0}
 for at = first, last, 12 do
   local queue = queues[tonumber(ARGV[at])]
@@ -82,7 +114,8 @@ for at = first, last, 12 do
   local timestamp, delay, priority = tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7])
   local window = ARGV[at + 11] ~= '' and cjson.decode(ARGV[at + 11])
   local answer
-  if redis.call('EXISTS', q.base .. id) == 1 then
+  -- looked at once more: a job of another tree may have replaced it
+  if known[q.base .. id] and redis.call('EXISTS', q.base .. id) == 1 then
     answer = id
     if parent_key ~= '' then
       attach_child(q, id, parent_key, ARGV[at + 10])
@@ -99,7 +132,7 @@ for at = first, last, 12 do
       extra = {'deid', window.id}
     elseif parent_key ~= '' then
       extra = {'parentKey', parent_key, 'parent', ARGV[at + 10]}
-      redis.call('SADD', parent_key .. ':dependencies', q.base .. id)
+      waits_for(parent_key, q.base .. id)
     end
     store_job(q, id, ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], extra)
     local state = 'waiting'
@@ -134,6 +167,7 @@ for at = first, last, 12 do
   end
 end
 
+waits_for()
 for _, queue in ipairs(queues) do
   local q, back, front = queue.q, queue.back, queue.front
   for at = 1, #back, 1000 do

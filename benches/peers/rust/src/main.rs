@@ -147,16 +147,32 @@ async fn flows(arguments: &Arguments, stdin: &mut BufReader<Stdin>) -> bullmq::R
     println!("ready");
     line(stdin).await;
     let start = Instant::now();
-    for from in (0..parents).step_by(FLOWS) {
-        let mut flows = Vec::with_capacity(FLOWS);
-        for _ in from..parents.min(from + FLOWS) {
-            let mut flow = FlowJob::new("parent", &queue, &data)?;
-            for _ in 0..CHILDREN {
-                flow = flow.add_child(FlowJob::new("child", &queue, &data)?);
+    let producer = Arc::new(producer);
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut adders = tokio::task::JoinSet::new();
+    for _ in 0..ADDING {
+        let (producer, next, queue, data) = (Arc::clone(&producer), Arc::clone(&next), queue.clone(), data.clone());
+        adders.spawn(async move {
+            loop {
+                let from = next.fetch_add(FLOWS, Ordering::Relaxed);
+                if from >= parents {
+                    return Ok(());
+                }
+                let mut flows = Vec::with_capacity(FLOWS);
+                for _ in from..parents.min(from + FLOWS) {
+                    let mut flow = FlowJob::new("parent", &queue, &data)?;
+                    for _ in 0..CHILDREN {
+                        flow = flow.add_child(FlowJob::new("child", &queue, &data)?);
+                    }
+                    flows.push(flow);
+                }
+                producer.add_bulk(flows).await?;
             }
-            flows.push(flow);
-        }
-        producer.add_bulk(flows).await?;
+        });
+    }
+    while let Some(added) = adders.join_next().await {
+        let added: bullmq::Result<()> = added.expect("an adder does not panic");
+        added?;
     }
     let added = start.elapsed().as_secs_f64();
     let start = Instant::now();
