@@ -75,7 +75,7 @@ mod tests {
             max_attempts: 1,
             prefix: "bull".into(),
             tenant: "".into(),
-            is_parent: false,
+            may_be_parent: false,
         };
         JobContext::new(attempt, None)
     }

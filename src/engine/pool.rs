@@ -362,7 +362,8 @@ impl Pool {
             self.shared.tell(&Event::Ghost { queue, id });
         }
         for job in taken.jobs {
-            self.start(job, take.token.clone());
+            let may_be_parent = !self.settings.queue.tells_parents() || taken.parents.contains(&job.id);
+            self.start(job, take.token.clone(), may_be_parent);
         }
     }
 
@@ -373,7 +374,7 @@ impl Pool {
     }
 
     /// Puts a job into a slot and runs it; or decides at once what its stored state has decided.
-    fn start(&mut self, job: Job, token: Token) {
+    fn start(&mut self, job: Job, token: Token, may_be_parent: bool) {
         let config = &self.settings.config;
         let job = Arc::new(job);
         let now = Instant::now();
@@ -386,7 +387,7 @@ impl Pool {
             max_attempts: config.policy.attempts_of(&job),
             prefix: Arc::clone(&self.shared.prefix),
             tenant: Arc::clone(&self.settings.tenant),
-            is_parent: false,
+            may_be_parent,
         };
         let ctx = JobContext::new(attempt, Some(Arc::clone(&self.courier) as _));
         let occupant = Occupant {

@@ -214,8 +214,8 @@ impl Run {
     }
 
     fn start_pool(&mut self, config: &config::Queue) -> Result<(), Error> {
-        let queue = self.work_queue(config);
         let router = self.registry.router(config)?;
+        let queue = self.work_queue(config).telling_parents(router.reads_children());
         let (pool, inbox) = mpsc::unbounded_channel();
         let door = self.doors.add(queue.marker(), pool.clone());
         let name = self.config.redis.announce_workers.then(|| {
@@ -435,8 +435,8 @@ impl Run {
     }
 
     fn change_pool(&mut self, name: &QueueName, config: &config::Queue) {
-        let queue = self.work_queue(config);
         let Ok(router) = self.registry.router(config) else { return };
+        let queue = self.work_queue(config).telling_parents(router.reads_children());
         let settings = self.pool_settings(config, queue.clone(), router);
         let door = Arc::clone(&self.works[name].door);
         self.forget(&self.works[name].kept);

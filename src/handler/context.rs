@@ -69,8 +69,8 @@ pub(crate) struct Attempt {
     pub(crate) prefix: Arc<str>,
     /// JSON pointer to the tenant in the job's data.
     pub(crate) tenant: Arc<str>,
-    /// The job has or had children.
-    pub(crate) is_parent: bool,
+    /// The job has or had children, or nobody knows.
+    pub(crate) may_be_parent: bool,
 }
 
 impl JobContext {
@@ -100,7 +100,7 @@ impl JobContext {
             timeout,
             prefix: "bull".into(),
             tenant: "/tenantId".into(),
-            is_parent: false,
+            may_be_parent: false,
         };
         Self::new(attempt, None)
     }
@@ -279,10 +279,11 @@ impl JobContext {
         &self.inner.attempt.prefix
     }
 
-    /// Whether the job has or had children.
+    /// Whether the job may have or have had children. Known for handlers that say so by
+    /// [`Handler::reads_children`](super::Handler::reads_children); `true` for all others.
     #[must_use]
-    pub fn is_parent(&self) -> bool {
-        self.inner.attempt.is_parent
+    pub fn may_be_parent(&self) -> bool {
+        self.inner.attempt.may_be_parent
     }
 
     /// The lines logged and not yet in Redis, taken out.

@@ -63,6 +63,11 @@ pub trait Handler: Send + Sync + 'static {
         false
     }
 
+    /// Whether [`JobContext::may_be_parent`] is to be found out for each job, which costs Redis a little.
+    fn reads_children(&self) -> bool {
+        false
+    }
+
     /// How long the future may take to return once it is told to stop.
     fn stop_grace(&self) -> Duration {
         Duration::from_secs(5)

@@ -97,6 +97,13 @@ pub struct Router {
 }
 
 impl Router {
+    /// Whether any of the handlers is to know which jobs have children.
+    #[must_use]
+    pub fn reads_children(&self) -> bool {
+        let all = self.exact.values().chain(self.globs.iter().map(|(_, handler)| handler)).chain(&self.otherwise);
+        all.into_iter().any(|handler| handler.reads_children())
+    }
+
     /// The handler for a job name: exact route, else longest glob, else the queue's handler.
     /// Allocates nothing.
     #[must_use]

@@ -39,7 +39,7 @@ pub(crate) fn context() -> JobContext {
         max_attempts: 3,
         prefix: "bull".into(),
         tenant: "/tenantId".into(),
-        is_parent: false,
+        may_be_parent: false,
     };
     JobContext::new(attempt, None)
 }

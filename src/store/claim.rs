@@ -38,6 +38,8 @@ pub(crate) struct Taken {
     pub(crate) more: bool,
     /// Ids that had no job behind them, or one that could not be read as a job.
     pub(crate) dropped: Vec<JobId>,
+    /// Jobs among them that have or had children, where takes tell.
+    pub(crate) parents: Vec<JobId>,
 }
 
 impl WorkQueue {
@@ -47,13 +49,13 @@ impl WorkQueue {
     /// [`WorkQueue::adopt_jobs`]. Not cancel safe for the same reason.
     pub(crate) async fn move_to_active(&self, take: &Take) -> Result<Taken, Error> {
         let now = self.store.now();
-        let mut args = Vec::with_capacity(12);
+        let mut args = Vec::with_capacity(13);
         self.take_arguments(&mut args, now, Some(take));
         let reply = self.store.command().script(&MOVE_TO_ACTIVE, &self.slot_key, args).await?;
         self.read_take(reply, now)
     }
 
-    /// The arguments 1 to 12 that the scripts which take jobs share.
+    /// The arguments 1 to 13 that the scripts which take jobs share.
     pub(super) fn take_arguments(&self, args: &mut Vec<Value>, now: UnixMillis, take: Option<&Take>) {
         args.extend([
             self.base.clone(),
@@ -68,9 +70,10 @@ impl WorkQueue {
             self.payload.clone(),
         ]);
         args.extend(self.status.clone());
+        args.push(self.family.clone());
     }
 
-    /// Reads `{ttl, next due, more, dropped, jobs}`.
+    /// Reads `{ttl, next due, more, dropped, jobs, parents}`; without jobs the last may be missing.
     pub(super) fn read_take(&self, reply: Value, now: UnixMillis) -> Result<Taken, Error> {
         let mut parts = reply::array("a take", reply)?.into_iter();
         let mut next = || parts.next().unwrap_or(Value::Null);
@@ -79,12 +82,17 @@ impl WorkQueue {
         let more = reply::integer("a take", &next())? == 1;
         let dropped = reply::ids("a take", next())?;
         let jobs = read_jobs(&self.name, reply::array("a take", next())?, now)?;
+        let parents = match next() {
+            Value::Null => Vec::new(),
+            parents => reply::ids("a take", parents)?,
+        };
         Ok(Taken {
             jobs,
             limited: u64::try_from(limited).ok().filter(|ms| *ms > 0).map(Duration::from_millis),
             next_due: Some(next_due).filter(|ms| *ms > 0).map(UnixMillis),
             more,
             dropped,
+            parents,
         })
     }
 

@@ -75,7 +75,7 @@ impl WorkQueue {
     ) -> Result<(Vec<Recorded>, Taken), Error> {
         let now = self.store.now();
         let count = outcomes.len();
-        let mut args = Vec::with_capacity(13 + 6 * count);
+        let mut args = Vec::with_capacity(14 + 6 * count);
         self.take_arguments(&mut args, now, take);
         args.push(self.metrics.clone());
         for outcome in outcomes {

@@ -186,6 +186,7 @@ const FRAGMENTS: &[(&str, &str)] = fragments![
     "mark_room",
     "next_every",
     "open_status",
+    "parents_among",
     "placement",
     "promote_due",
     "publish_status",

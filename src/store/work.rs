@@ -22,6 +22,8 @@ pub(crate) struct WorkQueue {
     pub(super) lock: Value,
     pub(super) worker: Value,
     pub(super) payload: Value,
+    /// Takes tell which jobs have children.
+    pub(super) family: Value,
     pub(super) metrics: Value,
     pub(super) status: [Value; 2],
     pub(super) settings: config::Queue,
@@ -47,10 +49,21 @@ impl WorkQueue {
             lock: millis(settings.lock).into(),
             worker: worker.unwrap_or_default().into(),
             payload: i64::try_from(settings.max_payload).unwrap_or(i64::MAX).into(),
+            family: "".into(),
             metrics: i64::from(settings.metrics).into(),
             status: status_arguments(status, &settings.name, settings.policy.attempts, always),
             settings: settings.clone(),
         }
+    }
+
+    /// The same queue, whose takes tell which jobs have or had children when `told`.
+    pub(crate) fn telling_parents(mut self, told: bool) -> Self {
+        self.family = if told { "1" } else { "" }.into();
+        self
+    }
+
+    pub(crate) fn tells_parents(&self) -> bool {
+        self.family.as_str().is_some_and(|told| !told.is_empty())
     }
 
     pub(crate) fn name(&self) -> &QueueName {

@@ -457,7 +457,7 @@ fn f127_handlers_are_checked() {
         ("http]\nurl = \"http://h\"\nstatus = { \"4xx\" = \"retry\" }", "\"4xx\" is not an HTTP status"),
         (
             "http]\nurl = \"http://h\"\nstatus = { \"418\" = \"retyr\" }",
-            "418 must be \"complete\", \"retry\", \"defer\", \"fail\" or \"discard\", got \"retyr\"",
+            "418 must be \"complete\", \"retry\", \"defer\", \"fail\", \"discard\" or \"waiting-children\", got \"retyr\"",
         ),
         ("command]", "a command handler needs argv"),
         ("command]\nargv = []", "argv must not be empty"),

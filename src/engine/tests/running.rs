@@ -139,6 +139,37 @@ async fn a_child_that_fails_its_parent_fails_it_when_it_would_wait() {
     assert_eq!(record(&store, &id).await.field("failedReason"), Some("children of this job have failed"));
 }
 
+#[cfg(all(unix, feature = "command"))]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_adds_children_waits_for_them_and_is_told_what_they_returned() {
+    let server = Server::start().await;
+    let store = Store::open(&server.config(), "test").await.unwrap();
+    let id = store.queue(&named("q")).add(&[job(1, "{}")]).await.unwrap().remove(0);
+    let program = r#"
+        input=$(cat)
+        case "$input" in *'"children":'*) printf '%s' "$input"; exit;; esac
+        echo '{"t":"progress","value":50}' >&3
+        echo '{"t":"data","data":{"step":2}}' >&3
+        echo '{"t":"children","children":[{"name":"a","queueName":"children","opts":{"jobId":"one"}}]}' >&3
+        echo '{"t":"outcome","outcome":"waiting-children"}' >&3"#;
+    let command = config::CommandHandler::new(["sh", "-c", program].map(str::to_owned).to_vec());
+    let mut parent = queue("q");
+    parent.handler = Some("program".into());
+    let mut config = config(&server, vec![parent, queue("children")]);
+    config.handlers.insert("program".into(), config::Handler::Command(command));
+    let engine = Engine::builder(config)
+        .handler("test", |_, _| async { Outcome::Complete(to_raw_value(&7).unwrap()) })
+        .until(until_drained())
+        .build()
+        .unwrap();
+    assert_eq!(engine.run().await.unwrap().completed, 2);
+    let record = record(&store, &id).await;
+    assert_eq!(record.field("progress"), Some("50"));
+    let told = record.field("returnvalue").unwrap();
+    let children = r#""data":{"step":2},"children":{"processed":{"bull:children:one":7},"ignored":{},"failed":[],"unprocessed":[]}}"#;
+    assert!(told.ends_with(children), "{told}");
+}
+
 /// Progress events of a queue so far.
 async fn progress_events(server: &Server) -> Vec<String> {
     let script = "local out = {} for _, e in ipairs(redis.call('XRANGE', 'bull:q:events', '-', '+')) do \

@@ -133,6 +133,10 @@ fn refuse_nul(what: &'static str, text: &str) -> Result<(), Refused> {
 }
 
 impl Handler for Command {
+    fn reads_children(&self) -> bool {
+        true
+    }
+
     fn run(&self, job: Arc<Job>, ctx: JobContext) -> Running {
         let run = Arc::clone(&self.run);
         Box::pin(async move {

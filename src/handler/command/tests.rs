@@ -411,6 +411,16 @@ async fn descriptor_3_logs_and_states_the_outcome() {
     assert_eq!(returned(script("echo '{\"outcome\":\"complete\"}' >&3; echo 5").await), "5");
 }
 
+#[tokio::test]
+async fn what_descriptor_3_asks_for_in_vain_fails_the_attempt() {
+    let outcome = script("echo '{\"data\":1}' >&3; echo '{\"outcome\":\"complete\"}' >&3; echo 5").await;
+    assert_eq!(retry(outcome).message, "cannot update the data: no engine runs this job");
+    let outcome = script("echo '{\"children\":[{\"data\":1}]}' >&3").await;
+    assert!(retry(outcome).message.starts_with("not a flow: missing field `name`"));
+    let outcome = script("echo '{\"outcome\":\"waiting-children\"}' >&3").await;
+    assert!(matches!(outcome, Outcome::WaitForChildren), "{outcome:?}");
+}
+
 #[test]
 fn settings_are_checked_when_the_handler_is_built() {
     let refused = |config: CommandHandler| Command::new(config).err().unwrap().to_string();

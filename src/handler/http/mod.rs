@@ -85,6 +85,10 @@ impl Handler for Http {
         true
     }
 
+    fn reads_children(&self) -> bool {
+        true
+    }
+
     fn run(&self, job: Arc<Job>, ctx: JobContext) -> Running {
         let endpoint = Arc::clone(&self.endpoint);
         Box::pin(async move {

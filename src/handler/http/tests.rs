@@ -466,6 +466,79 @@ async fn f104_a_url_without_its_data_fails_the_job() {
     assert_eq!(fail_reason(run(&handler).await), "the job has no data.user.id, and the url needs it");
 }
 
+/// A head without the end of the body in sight, and lines.
+fn stream(headers: &str, lines: &[&str]) -> String {
+    let lines: Vec<String> = lines.iter().map(|line| format!("{:x}\r\n{line}\n\r\n", line.len() + 1)).collect();
+    let lines = lines.concat();
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: Application/X-NDJSON; charset=utf-8\r\n{headers}transfer-encoding: chunked\r\n\r\n{lines}"
+    )
+}
+
+fn ended(stream: &str) -> String {
+    format!("{stream}0\r\n\r\n")
+}
+
+#[tokio::test]
+async fn a_streamed_answer_is_heard_while_the_job_is_done() {
+    let said = stream("", &[r#"{"progress":40}"#, r#"{"log":"halfway"}"#, "nonsense", r#"{"extend":"1h"}"#]);
+    let peer = Peer::start(move |_| Step::Hang(said.clone())).await;
+    let ctx = context();
+    let first = ctx.deadline();
+    // so that an hour from now, bounded, is later by something
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let running = tokio::spawn(peer.handler().run(Arc::new(job("1")), ctx.clone()));
+    // the answer has no end yet
+    while ctx.deadline() == first {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    ctx.cancel(CancelReason::Timeout);
+    assert!(matches!(running.await.unwrap(), Outcome::Retry { .. }));
+    let told = ctx.close_report();
+    assert_eq!((told.progress.unwrap().get(), told.lines[0].as_str()), ("40", "halfway"));
+    assert!(told.lines[1].starts_with("answer: line not understood"), "{:?}", told.lines);
+}
+
+#[tokio::test]
+async fn a_streamed_answer_states_the_outcome() {
+    for (lines, want) in [
+        (&[r#"{"outcome":"fail"}"#, r#"{"result":{"n":1.10}}"#][..], r#"Complete(RawValue({"n":1.10}))"#),
+        (&[r#"{"outcome":"complete"}"#], "Complete(RawValue(null))"),
+        (&[], "Complete(RawValue(null))"),
+        (&[r#"{"outcome":"waiting-children"}"#], "WaitForChildren"),
+        (&[r#"{"outcome":"defer","message":"m","after":"7d"}"#], r#"Defer { reason: "m", after: 3600s }"#),
+        (&[r#"{"outcome":"discard"}"#], r#"Discard { reason: "the endpoint discards the job" }"#),
+        (
+            &[r#"{"data":1}"#, r#"{"outcome":"complete"}"#],
+            "Retry { failure: Failure { message: \"cannot update the data: no engine runs this job\", stack: None }, after: None }",
+        ),
+    ] {
+        let peer = Peer::saying(&ended(&stream("", lines))).await;
+        assert_eq!(format!("{:?}", run(&peer.handler()).await), want, "{lines:?}");
+    }
+    let peer = Peer::saying(&ended(&stream("Oxherd-Outcome: discard\r\n", &[]))).await;
+    assert!(matches!(run(&peer.handler()).await, Outcome::Discard { .. }));
+    let peer = Peer::saying(&ended(&stream("Oxherd-Outcome: discard\r\n", &[r#"{"result":1}"#]))).await;
+    assert_eq!(returned(run(&peer.handler()).await), "1", "what is said last counts");
+    let peer = Peer::saying(&answer("200 OK", "Oxherd-Outcome: waiting-children\r\n", "")).await;
+    assert!(matches!(run(&peer.handler()).await, Outcome::WaitForChildren));
+}
+
+#[tokio::test]
+async fn a_streamed_answer_that_breaks_off_or_never_ends_completes_nothing() {
+    let said = stream("", &[r#"{"log":"a"}"#]);
+    let peer = Peer::start(move |_| Step::SayAndClose(said.clone())).await;
+    assert!(retry_reason(run(&peer.handler()).await).contains("broke off its answer after 12 bytes: "));
+    let said = stream("", &[r#"{"result":1}"#]);
+    let peer = Peer::start(move |_| Step::SayAndClose(said.clone())).await;
+    assert_eq!(returned(run(&peer.handler()).await), "1", "it was stated");
+    let endless = format!("{}ffffffff\r\n", stream("", &[]));
+    let mut peer = Peer::start(move |_| Step::Flood(endless.clone())).await;
+    let reason = retry_reason(run(&peer.handler()).await);
+    assert_eq!(reason, format!("{} answered more than 1048576 bytes", peer.address));
+    peer.closed.recv().await.expect("the connection is closed");
+}
+
 #[test]
 fn settings_are_checked_when_the_handler_is_built() {
     let with = |name: &str, value: &str| {

@@ -61,10 +61,11 @@ struct Head<'a> {
 
 /// What the envelope says of the job's children, if it is a parent; else the outcome of an attempt that cannot begin.
 pub(crate) async fn children_of(ctx: &JobContext) -> Result<Option<Dependencies>, Outcome> {
-    if !ctx.is_parent() {
+    if !ctx.may_be_parent() {
         return Ok(None);
     }
-    ctx.children().await.map(Some).map_err(|error| match error {
+    let children = ctx.children().await.map(|children| Some(children).filter(|some| *some != Dependencies::default()));
+    children.map_err(|error| match error {
         ActionError::Stopping(reason) => ctx.stopped(reason),
         error => Outcome::retry(format!("cannot read what became of the job's children: {error}")),
     })

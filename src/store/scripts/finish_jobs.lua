@@ -16,7 +16,8 @@
   ARGV[10]  int   longest data in bytes that is sent
   ARGV[11]  text  status probe (open_status)
   ARGV[12]  JSON  status settings (publish_status)
-  ARGV[13]  int   minutes of metrics kept, 0 for none
+  ARGV[13]  text  "1" tells which of the jobs taken have or had children
+  ARGV[14]  int   minutes of metrics kept, 0 for none
   ARGV[n…]  outcomes one after the other, each a kind and its values:
             "c" id token value keep                  completed; value JSON, keep as in read_keep
             "f" id token reason keep stack attempts state    failed for good; stack JSON, total tries, and the
@@ -62,7 +63,7 @@
 --@include claim_jobs
 
 local base, now = ARGV[1], tonumber(ARGV[2])
-local metrics = tonumber(ARGV[13])
+local metrics = tonumber(ARGV[14])
 local q = queue_state(base)
 local status = open_status(ARGV[11], ARGV[12])
 
@@ -71,7 +72,7 @@ local arity = {c = 4, f = 7, r = 5, d = 6, w = 2, h = 2, p = 2, u = 2, l = 3}
 -- what is told of a job beside its outcome
 local before = {p = true, u = true, l = true}
 local outcomes, locks, family, told = {}, {}, {}, nil
-local at, last = 14, #ARGV
+local at, last = 15, #ARGV
 while at <= last do
   local kind = ARGV[at]
   local id = ARGV[at + 1]
@@ -306,7 +307,8 @@ if ARGV[5] ~= '0' then
     limit_max = tonumber(ARGV[7]),
     limit_duration = tonumber(ARGV[8]),
     promote = tonumber(ARGV[9]),
-    payload = tonumber(ARGV[10])
+    payload = tonumber(ARGV[10]),
+    family = ARGV[13] == '1'
   }, status)
   quiet = #take[5] == 0 and take[1] == 0 and take[2] == 0 and not q.paused
 elseif #unlocked > 0 and q.concurrency and redis.call('EXISTS', base .. 'wait', base .. 'prioritized') > 0 then

@@ -16,11 +16,12 @@
   ARGV[10]  int   longest data in bytes that is sent
   ARGV[11]  text  status probe (open_status)
   ARGV[12]  JSON  status settings (publish_status)
+  ARGV[13]  text  "1" tells which of the jobs have or had children
 
   Reply:   {ms until the rate limit ends, due time of the next delayed job in ms, 1 when more may be
            there at once, ids dropped, 13 values a job: id, name, data (its length when too long),
            opts, timestamp, priority, attempts made, attempts started, stalls, deferred failure,
-           parent key, scheduler id, stacktrace}
+           parent key, scheduler id, stacktrace, then ids of jobs with children}
   Codes:   none
   Events:  waiting (promoted), active; failed for a key of the wrong type
   Protocol: §5.5, bullmq 5.81.5 and 6.7.0; ids without a job are dropped (§9.4, 2)
@@ -40,5 +41,6 @@ return claim_jobs(q, {
   limit_max = tonumber(ARGV[7]),
   limit_duration = tonumber(ARGV[8]),
   promote = tonumber(ARGV[9]),
-  payload = tonumber(ARGV[10])
+  payload = tonumber(ARGV[10]),
+  family = ARGV[13] == '1'
 }, status)

@@ -1,12 +1,14 @@
 --@include emit
 --@include promote_due
 --@include job_fields
+--@include parents_among
 --@include read_job
 --@include publish_status
 --@include quarantine
 -- Takes up to `c.want` jobs for one worker: moves each to active, locks it, counts the start.
 -- Returns the reply of a take: {ms until the rate limit ends, due time of the next delayed job,
--- 1 when more may be there at once, dropped ids, 13 values per job (read_job)}.
+-- 1 when more may be there at once, dropped ids, 13 values per job (read_job), and, where jobs were
+-- taken and it was asked for, ids of those with children}.
 local function claim_jobs(q, c, status)
   local out = {}
   local now, base = c.now, q.base
@@ -127,5 +129,5 @@ local function claim_jobs(q, c, status)
       next_due = math.floor(tonumber(first[2]) / 4096)
     end
   end
-  return {limited, next_due, more, dropped, out}
+  return {limited, next_due, more, dropped, out, c.family and taken > 0 and parents_among(base, ids) or {}}
 end
