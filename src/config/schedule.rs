@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use crate::job::{JobOptions, QueueName, SchedulerSpec};
+use crate::job::schedule::local;
+use crate::job::{JobOptions, QueueName, SchedulerSpec, UnixMillis};
 
 /// When a job comes back, what it is, and what happens when times are missed or meet.
 #[derive(Debug, Clone)]
@@ -13,7 +14,7 @@ pub struct Schedule {
     pub name: String,
     pub queue: QueueName,
     /// Pattern or interval, zone, first and last moment, most times; the offset, `immediately` and the mark are not the
-    /// file's to say.
+    /// file's to say. A pattern read from a file always has its zone.
     pub spec: SchedulerSpec,
     /// Name of the jobs.
     pub job_name: String,
@@ -54,6 +55,68 @@ pub enum CatchUp {
     All,
 }
 
+impl Overlap {
+    /// As a file says it.
+    pub const WORDS: [(&'static str, Self); 3] = [("skip", Self::Skip), ("queue", Self::Queue), ("allow", Self::Allow)];
+}
+
+impl CatchUp {
+    /// As a file says it.
+    pub const WORDS: [(&'static str, Self); 3] = [("none", Self::None), ("last", Self::Last), ("all", Self::All)];
+}
+
+impl Schedule {
+    /// The window of a schedule that names none.
+    pub const CATCH_UP_WINDOW: Duration = Duration::from_secs(24 * 3600);
+
+    /// What the data may hold in a text: `{scheduled.date}` and so on.
+    pub const PLACEHOLDERS: [&'static str; 3] = ["scheduled.date", "scheduled.time", "scheduled.ms"];
+
+    /// Whether the data differs from one time to the next.
+    #[must_use]
+    pub fn has_placeholders(&self) -> bool {
+        let data = self.data.get();
+        data.contains(MARK) && Self::PLACEHOLDERS.iter().any(|name| data.contains(&format!("{{{name}}}")))
+    }
+
+    /// The data of the job of this time, placeholders filled in as the clocks of the schedule's zone have it; `zone`
+    /// where it names none.
+    #[must_use]
+    pub fn render(&self, at: UnixMillis, zone: &str) -> Box<RawValue> {
+        if !self.has_placeholders() {
+            return self.data.clone();
+        }
+        let wall = local(at, self.spec.timezone.as_deref().unwrap_or(zone));
+        let values = [wall.format("%Y-%m-%d").to_string(), wall.format("%H:%M:%S").to_string(), at.to_string()];
+        // a brace with a dot behind its word is nothing in JSON but text, and digits need no escape there
+        let filled = Self::PLACEHOLDERS
+            .iter()
+            .zip(values)
+            .fold(self.data.get().to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), &value));
+        RawValue::from_string(filled).expect("digits within a text of JSON are JSON")
+    }
+
+    /// Whether a BullMQ job scheduler says all there is to this schedule, so that BullMQ workers and dashboards treat
+    /// it as oxherd does; else the settings it has no place for.
+    ///
+    /// Such a scheduler makes up for its last time however long ago that was. That is no reason against it unless the
+    /// schedule names a window of its own.
+    pub fn fits_bullmq(&self) -> Result<(), Vec<&'static str>> {
+        let reasons = [
+            (self.overlap != Overlap::Allow, "overlap"),
+            (self.catch_up != CatchUp::Last, "catch_up"),
+            (self.catch_up_window != Self::CATCH_UP_WINDOW, "catch_up_window"),
+            (!self.jitter.is_zero(), "jitter"),
+            (self.has_placeholders(), "placeholders in data"),
+        ];
+        let reasons: Vec<_> = reasons.into_iter().filter(|(is_there, _)| *is_there).map(|(_, name)| name).collect();
+        if reasons.is_empty() { Ok(()) } else { Err(reasons) }
+    }
+}
+
+/// What every placeholder begins with.
+const MARK: &str = "{scheduled.";
+
 impl PartialEq for Schedule {
     fn eq(&self, other: &Self) -> bool {
         let data = self.data.get() == other.data.get();
@@ -61,5 +124,69 @@ impl PartialEq for Schedule {
             == (&other.name, &other.queue, &other.spec, &other.job_name, &other.opts, &other.description)
             && (self.overlap, self.catch_up, self.catch_up_window, self.jitter, self.enabled, self.revision)
                 == (other.overlap, other.catch_up, other.catch_up_window, other.jitter, other.enabled, other.revision)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schedule(data: &str) -> Schedule {
+        Schedule {
+            name: "s".into(),
+            queue: QueueName::new("q").unwrap(),
+            spec: SchedulerSpec { pattern: Some("0 3 * * *".into()), ..SchedulerSpec::default() },
+            job_name: "s".into(),
+            data: RawValue::from_string(data.into()).unwrap(),
+            opts: JobOptions::default(),
+            overlap: Overlap::Allow,
+            catch_up: CatchUp::Last,
+            catch_up_window: Schedule::CATCH_UP_WINDOW,
+            jitter: Duration::ZERO,
+            description: None,
+            enabled: true,
+            revision: 0,
+        }
+    }
+
+    // 2027-03-28 00:30 in UTC, half an hour before the clocks of Oslo go forward
+    const AT: UnixMillis = UnixMillis(1_806_193_800_000);
+
+    #[test]
+    fn placeholders_show_the_clock_of_the_zone() {
+        let data = r#"{"day":"{scheduled.date}","at":"{scheduled.date}T{scheduled.time}","n":["{scheduled.ms}"],"{x}":"{{a}}"}"#;
+        let mut schedule = schedule(data);
+        let rendered = |schedule: &Schedule, at, zone| schedule.render(at, zone).get().to_owned();
+        assert_eq!(
+            rendered(&schedule, AT, "America/New_York"),
+            r#"{"day":"2027-03-27","at":"2027-03-27T20:30:00","n":["1806193800000"],"{x}":"{{a}}"}"#
+        );
+        schedule.spec.timezone = Some("Europe/Oslo".into());
+        let text = rendered(&schedule, UnixMillis(AT.0 + 3_600_000), "America/New_York");
+        assert!(text.contains("2027-03-28T03:30:00"), "{text}");
+        // a zone that is long gone, a moment no calendar has: still an answer
+        schedule.spec.timezone = Some("Nowhere".into());
+        assert!(rendered(&schedule, UnixMillis(i64::MAX), "UTC").contains("1970-01-01"));
+    }
+
+    #[test]
+    fn data_without_placeholders_is_left_as_it_is() {
+        let schedule = schedule(r#"{ "a" : "{scheduled}", "b": "{scheduled.soon}" }"#);
+        assert!(!schedule.has_placeholders());
+        assert_eq!(schedule.render(AT, "UTC").get(), schedule.data.get());
+    }
+
+    #[test]
+    fn what_bullmq_has_no_place_for_is_named() {
+        assert_eq!(schedule("{}").fits_bullmq(), Ok(()));
+        let odd = Schedule {
+            overlap: Overlap::Skip,
+            catch_up: CatchUp::All,
+            catch_up_window: Duration::from_secs(1),
+            jitter: Duration::from_secs(1),
+            ..schedule(r#""{scheduled.ms}""#)
+        };
+        let all = vec!["overlap", "catch_up", "catch_up_window", "jitter", "placeholders in data"];
+        assert_eq!(odd.fits_bullmq(), Err(all));
     }
 }

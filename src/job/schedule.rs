@@ -14,6 +14,8 @@ mod zone;
 
 use std::time::Duration;
 
+use chrono::{DateTime, FixedOffset, NaiveDate};
+
 use self::calendar::Calendar;
 use self::pattern::Pattern;
 use self::zone::{DAY, Zone};
@@ -120,6 +122,24 @@ impl Schedule {
         let skipped = self.calendar.at_or_after(from + before).map(|wall| wall - before);
         (from, skipped.filter(|moment| *moment < settled))
     }
+}
+
+/// What the clocks of a zone show at a moment; UTC when nobody knows the zone.
+pub(crate) fn local(at: UnixMillis, zone: &str) -> DateTime<FixedOffset> {
+    let zone = Zone::named(zone, true).unwrap_or(Zone::UTC);
+    let offset = i32::try_from(zone.offset(at.0.div_euclid(1000))).ok().and_then(FixedOffset::east_opt);
+    let moment = DateTime::from_timestamp_millis(at.0).unwrap_or_default();
+    moment.with_timezone(&offset.expect("no clock is a day ahead"))
+}
+
+/// The first and the last moment of a day in a zone; `date` as in 2027-03-28. `None` when it is no date, or nobody knows
+/// the zone.
+#[must_use]
+pub fn day(date: &str, zone: &str) -> Option<(UnixMillis, UnixMillis)> {
+    let zone = Zone::named(zone, true).ok()?;
+    let date = NaiveDate::parse_from_str(date, "%Y-%m-%d").ok()?;
+    let begins = |day: NaiveDate| zone.moment(day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp()) * 1000;
+    Some((UnixMillis(begins(date)), UnixMillis(begins(date.succ_opt()?) - 1)))
 }
 
 /// One time of an interval.

@@ -188,6 +188,22 @@ fn f122_the_calendar_as_it_is() {
 }
 
 #[test]
+fn days_begin_and_end_with_their_zone() {
+    for (date, zone, first, last) in [
+        ("2024-03-31", "Europe/Oslo", "2024-03-30T23:00:00Z", "2024-03-31T21:59:59.999Z"),
+        ("2024-10-27", "Europe/Oslo", "2024-10-26T22:00:00Z", "2024-10-27T22:59:59.999Z"),
+        // midnight is skipped; midnight comes twice
+        ("2018-11-04", "America/Sao_Paulo", "2018-11-04T03:00:00Z", "2018-11-05T01:59:59.999Z"),
+        ("2018-02-18", "America/Sao_Paulo", "2018-02-18T03:00:00Z", "2018-02-19T02:59:59.999Z"),
+        ("2011-12-31", "Pacific/Apia", "2011-12-30T10:00:00Z", "2011-12-31T09:59:59.999Z"),
+        ("1970-01-01", "UTC-5", "1970-01-01T05:00:00Z", "1970-01-02T04:59:59.999Z"),
+    ] {
+        assert_eq!(day(date, zone), Some((at(first), at(last))), "{date} in {zone}");
+    }
+    assert_eq!((day("2023-02-29", "UTC"), day("2023-02-28", "Nowhere")), (None, None));
+}
+
+#[test]
 fn times_end_where_the_calendar_does() {
     let schedule = Schedule::parse("0 0 1 1 *", None).unwrap();
     assert_eq!(schedule.next_after(UnixMillis(i64::MIN)), Some(UnixMillis(0)));

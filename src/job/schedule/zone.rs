@@ -49,6 +49,15 @@ impl Zone {
         }
     }
 
+    /// The first moment at which the clocks show `wall`; as much later as they jump where they skip it.
+    pub(super) fn moment(self, wall: i64) -> i64 {
+        // a day before `wall` is before it in every zone, and no clocks are changed twice in two days
+        let before = self.offset(wall - DAY);
+        let after = self.offset(wall - before);
+        let settled = wall - after;
+        if self.offset(settled) == after { settled } else { wall - before }
+    }
+
     /// The first moment after `from` and not after `until` at which the clocks are changed.
     pub(super) fn change(self, from: i64, until: i64) -> Option<i64> {
         if let Self::Fixed(_) = self {
