@@ -143,6 +143,28 @@ fn f04_a_command_dies_with_the_daemon() {
 }
 
 #[test]
+fn f81_children_added_before_a_kill_are_seen_by_the_next_attempt() {
+    let redis = Redis::start();
+    let directory = tempfile::tempdir().unwrap();
+    let script = r#"input=$(cat); echo "$OXHERD_JOB_NAME" >> "$NOTES"
+        case "$OXHERD_JOB_NAME $input" in
+          child*) echo 7; exit;;
+          *'"children":'*) printf %s "$input"; exit;;
+        esac
+        echo '{"children":[{"name":"child","opts":{"jobId":"c"}}]}' >&3
+        sleep 300"#;
+    let mut daemon = Daemon::start(&redis, &(SHORT.to_owned() + &shell(directory.path(), script) + STATE));
+    add(&redis, "work", 1..=1, |_| "{}".into());
+    eventually("the child is done", || finished(&redis, "work") == 1);
+    daemon.kill();
+    daemon.again();
+    eventually("its parent is done, too", || finished(&redis, "work") == 2);
+    assert_eq!(notes(directory.path()), ["task", "child", "task"], "the child was added once");
+    let told = field(&redis, "work", "1", "returnvalue");
+    assert!(told.contains(r#""children":{"processed":{"bull:work:c":7}"#), "{told}");
+}
+
+#[test]
 fn f02_a_kill_between_the_take_and_the_handler_runs_the_job_once() {
     let redis = Redis::start();
     let ledger = Ledger::start();

@@ -135,19 +135,19 @@ impl Exchange<'_> {
 
     /// A call of the script that only takes jobs.
     pub fn is_take(&self) -> bool {
-        // EVALSHA, hash, number of keys, key, and its 12 arguments
-        self.is_script() && self.command.len() == 16 && self.word(8) != "0"
+        // EVALSHA, hash, number of keys, key, and its 13 arguments
+        self.is_script() && self.command.len() == 17 && self.word(8) != "0"
     }
 
     /// A call of the script that records outcomes.
     pub fn is_finish(&self) -> bool {
-        let kinds = ["c", "f", "r", "d", "w", "l"];
-        self.is_script() && self.command.len() > 20 && kinds.contains(&self.word(17).as_str())
+        let kinds = ["c", "f", "r", "d", "w", "h", "p", "u", "l"];
+        self.is_script() && self.command.len() > 20 && kinds.contains(&self.word(18).as_str())
     }
 
     /// An outcome of this kind is in it: "c" completed, "d" delayed.
     pub fn has_outcome(&self, kind: &str) -> bool {
-        self.is_finish() && self.word(17) == kind
+        self.is_finish() && self.word(18) == kind
     }
 
     /// The reply carries a job of this name.
