@@ -14,6 +14,7 @@ mod limits;
 mod moving;
 mod oxherd;
 mod pause;
+mod running;
 mod schedulers;
 mod sequences;
 mod sharing;

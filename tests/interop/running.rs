@@ -1,0 +1,64 @@
+//! What a job says while oxherd runs it, in the ears of Node: progress, log, other data.
+
+use serde_json::{Value, json};
+
+use super::oxherd::Oxherd;
+use super::support::program::node;
+use super::support::redis::Redis;
+
+/// The queue `scripts` runs this; with `"` and `\` as the shell is to see them.
+fn script(redis: &Redis, script: &str) -> Oxherd {
+    let quoted = serde_json::to_string(script).unwrap();
+    let rest = format!(
+        "[handlers.script.command]\nargv = [\"sh\", \"-c\", {quoted}]\n[queues.scripts]\nhandler = \"script\"\n"
+    );
+    Oxherd::start_with(redis, &["email"], "", &rest)
+}
+
+fn add(version: u8, redis: &Redis, data: &Value) {
+    let opts = r#"{"jobId":"said"}"#;
+    node("control.mjs", version, redis, &["add", "job", &data.to_string(), opts, "--queue", "scripts"]).end();
+}
+
+fn says_how_it_goes(version: u8) {
+    let redis = Redis::start();
+    let _oxherd = script(
+        &redis,
+        r#"for percent in 1 20 40 60 80; do echo "{\"progress\":$percent}" >&3; echo "{\"log\":\"at $percent\"}" >&3; done
+           echo '{"data":{"left":2}}' >&3
+           echo '{"progress":{"step":"last","of":[1,2]}}' >&3; echo 'from stderr' >&2; echo '{"result":"all"}' >&3"#,
+    );
+    let mut events = node("events.mjs", version, &redis, &["--queues", "scripts"]).ready();
+    add(version, &redis, &json!({"left": 7}));
+    events.wait_for("the end", |line| line["event"] == "completed");
+    let heard = events.stop();
+
+    // the last word on its progress came before its end; of those before it some may be left out, none is turned round
+    let at = |event: &str| heard.iter().rposition(|line| line["event"] == event).unwrap();
+    assert!(at("progress") < at("completed"), "{heard:?}");
+    assert_eq!(heard[at("progress")]["data"], json!({"step": "last", "of": [1, 2]}));
+    let percents: Vec<u64> =
+        heard.iter().filter(|line| line["event"] == "progress").filter_map(|line| line["data"].as_u64()).collect();
+    assert!(percents.is_sorted(), "{percents:?}");
+    assert_eq!(heard[at("completed")]["returnvalue"], "all");
+
+    let read = |verb: &str| node("inspect.mjs", version, &redis, &["--queue", "scripts", verb, "said"]).end().remove(0);
+    let job = read("job")[0].clone();
+    assert_eq!(job["progress"], json!({"step": "last", "of": [1, 2]}));
+    assert_eq!(job["data"], json!({"left": 2}));
+    let logs = read("logs");
+    let mut rows: Vec<&str> = logs["logs"].as_array().unwrap().iter().map(|row| row.as_str().unwrap()).collect();
+    assert_eq!(logs["count"], 6);
+    rows.retain(|row| *row != "from stderr");
+    assert_eq!(rows, ["at 1", "at 20", "at 40", "at 60", "at 80"]);
+}
+
+#[test]
+fn node_6_hears_progress_and_reads_the_log() {
+    says_how_it_goes(6);
+}
+
+#[test]
+fn node_5_hears_progress_and_reads_the_log() {
+    says_how_it_goes(5);
+}
