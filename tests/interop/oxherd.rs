@@ -67,5 +67,12 @@ pub fn like_node(envelope: &Value) -> (u16, String) {
         let status = if data["fatal"] == true { 400 } else { 500 };
         return (status, json!({"error": format!("told to fail attempt {attempt}")}).to_string());
     }
-    (200, json!({"by": "node", "n": data["n"]}).to_string())
+    let mut value = json!({"by": "node", "n": data["n"]});
+    if data["reads"] == true {
+        let left = |what: &str| envelope["children"][what].as_object().into_iter().flat_map(|of| of.values()).collect();
+        let (children, ignored): (Vec<&Value>, Vec<&Value>) = (left("processed"), left("ignored"));
+        value["children"] = json!(children);
+        value["ignored"] = json!(ignored);
+    }
+    (200, value.to_string())
 }

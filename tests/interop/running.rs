@@ -1,8 +1,9 @@
-//! What a job says while oxherd runs it, in the ears of Node: progress, log, other data.
+//! What a job says while oxherd runs it, in the ears of Node: progress, log, other data, children of its own.
 
 use serde_json::{Value, json};
 
 use super::oxherd::Oxherd;
+use super::support::eventually;
 use super::support::program::node;
 use super::support::redis::Redis;
 
@@ -61,4 +62,37 @@ fn node_6_hears_progress_and_reads_the_log() {
 #[test]
 fn node_5_hears_progress_and_reads_the_log() {
     says_how_it_goes(5);
+}
+
+/// The other way round of `flows::children_a_running_node_job_adds_are_worked_by_oxherd`.
+#[test]
+fn children_a_running_oxherd_job_adds_are_worked_by_node() {
+    for version in [5, 6] {
+        let redis = Redis::start();
+        let _oxherd = script(
+            &redis,
+            r#"envelope=$(cat)
+               case $envelope in *'"children":'*) printf %s "$envelope"; exit;; esac
+               echo '{"children":[{"name":"a","queueName":"children","data":{"n":1}},
+                      {"name":"b","queueName":"children","data":{"n":2},"children":[{"name":"c","queueName":"children","data":{"n":3}}]}]}' | tr -d '\n' >&3
+               echo >&3
+               echo '{"outcome":"waiting-children"}' >&3"#,
+        );
+        add(version, &redis, &json!({}));
+        eventually("the parent waits", || !redis.call(&["ZSCORE", "bull:scripts:waiting-children", "said"]).is_empty());
+        let worker = node("worker.mjs", version, &redis, &["--queues", "children"]).ready();
+        eventually("the parent is completed", || redis.number(&["ZCARD", "bull:scripts:completed"]) == 1);
+        let field = |field: &str| redis.call(&["HGET", "bull:scripts:said", field]);
+        assert_eq!((field("ats").as_str(), field("atm").as_str()), ("2", "1"));
+        let value: Value = serde_json::from_str(&field("returnvalue")).unwrap();
+        let mut numbers: Vec<u64> = value["children"]["processed"]
+            .as_object()
+            .unwrap()
+            .values()
+            .map(|child| child["n"].as_u64().unwrap())
+            .collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, [1, 2], "{value}");
+        worker.stop();
+    }
 }

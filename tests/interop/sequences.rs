@@ -1,6 +1,7 @@
 //! `QueueEvents` hears the same sequence whether oxherd added or worked the jobs or Node did, event by event.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde_json::Value;
 
@@ -47,16 +48,30 @@ fn oxherd_adds(redis: &Redis) -> bool {
     true
 }
 
+/// What takes more than an answer over HTTP is done by commands.
+const SCRIPTS: [(&str, &str); 2] = [
+    // the first run puts itself off, the second finds that it did
+    (
+        "deferred",
+        r#"test -e was-here && exec echo '{"by":"node","n":1}'
+           touch was-here; echo '{"outcome":"defer","after":"200ms"}' >&3"#,
+    ),
+    (
+        "reporting",
+        r#"echo '{"progress":{"half":true}}' >&3; echo '{"log":"half a row"}' >&3; echo '{"by":"node","n":1}'"#,
+    ),
+];
+
 fn oxherd_works(redis: &Redis, queues: &[&str]) -> Oxherd {
-    // the first run of this one puts itself off, the second finds that it did
-    let deferred = r#"test -e was-here && exec echo '{\"by\":\"node\",\"n\":1}'; touch was-here; \
-                      echo '{\"outcome\":\"defer\",\"after\":\"200ms\"}' >&3"#;
-    let queues: Vec<&str> = queues.iter().copied().filter(|queue| *queue != "deferred").collect();
-    let more = format!(
-        "[handlers.deferred.command]\nargv = [\"sh\", \"-c\", \"\"\"{deferred}\"\"\"]\n\
-         [queues.deferred]\nhandler = \"deferred\"\n"
-    );
-    Oxherd::start_with(redis, &queues, "concurrency = 1", &more)
+    let mut more = String::new();
+    for (queue, script) in SCRIPTS {
+        let script = Value::from(script);
+        write!(more, "[handlers.{queue}.command]\nargv = [\"sh\", \"-c\", {script}]\n").unwrap();
+        write!(more, "[queues.{queue}]\nhandler = \"{queue}\"\n").unwrap();
+    }
+    let others: Vec<&str> =
+        queues.iter().copied().filter(|queue| SCRIPTS.iter().all(|(name, _)| name != queue)).collect();
+    Oxherd::start_with(redis, &others, "concurrency = 1", &more)
 }
 
 fn node_works(version: u8) -> impl FnOnce(&Redis, &[&str]) -> Program {
