@@ -59,7 +59,7 @@ fn thousands_of_jobs_are_each_worked_once_by_one_of_four() {
 /// Lone jobs at random times: none waits for somebody's sleep to end, which is 5 s at most in Node.
 fn trickle(redis: &Redis, delay: &str) {
     let oxherd = Oxherd::start(redis, &["email"], "concurrency = 3");
-    let jobs = if soak() { "3000" } else { "40" };
+    let jobs = if soak() { "3000" } else { "30" };
     let said = node("trickle.mjs", 6, redis, &["--jobs", jobs, "--gap", "60", "--delay", delay]).end();
     let mut late: Vec<i64> = said.iter().map(|line| line["late"].as_i64().unwrap()).collect();
     late.sort_unstable();

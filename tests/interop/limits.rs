@@ -30,11 +30,11 @@ fn rate(version: u8) {
     let redis = Redis::start();
     let mut control = node("control.mjs", version, &redis, &["serve"]).ready();
     control.press(&["rate-limit", &MAX.to_string(), &WINDOW.to_string()]);
-    work(version, &redis, 120);
+    work(version, &redis, 80);
     let starts = redis.list(&["SORT", "bull:email:completed", "BY", "nosort", "GET", "bull:email:*->processedOn"]);
     let mut starts: Vec<i64> = starts.iter().map(|ms| ms.parse().unwrap()).collect();
     starts.sort_unstable();
-    assert_eq!(starts.len(), 120);
+    assert_eq!(starts.len(), 80);
     let mut window = starts[0];
     let mut inside = 0;
     for start in starts {

@@ -17,7 +17,7 @@ import { connect, eachLine, load, parseArguments, say } from './client.mjs';
 const values = parseArguments({ queue: 'email' });
 const { FlowProducer, Queue } = await load(values);
 const queue = new Queue(values.queue, connect(values));
-const flows = new FlowProducer(connect(values));
+let flows; // opened by the first tree
 
 const each = (ids, act) =>
   Promise.all(
@@ -38,7 +38,10 @@ const VERBS = {
   'rate-limit': (max, ms) =>
     Number(max) > 0 ? queue.setGlobalRateLimit(Number(max), Number(ms)) : queue.removeGlobalRateLimit(),
   add: async (name, data = '{}', opts = '{}') => (await queue.add(name, JSON.parse(data), JSON.parse(opts))).id,
-  'add-flow': async (tree) => (await flows.add(JSON.parse(tree))).job.id,
+  'add-flow': async (tree) => {
+    flows ??= new FlowProducer(connect(values));
+    return (await flows.add(JSON.parse(tree))).job.id;
+  },
   upsert: async (id, repeat, template = '{}') =>
     (await queue.upsertJobScheduler(id, JSON.parse(repeat), JSON.parse(template)))?.id,
   'remove-scheduler': (id) => queue.removeJobScheduler(id),
@@ -63,4 +66,4 @@ if (values._[0] === 'serve') {
 } else {
   await press(values._);
 }
-await Promise.all([queue.close(), flows.close()]);
+await Promise.all([queue.close(), flows?.close()]);

@@ -19,7 +19,7 @@ import { connect, list, load, parseArguments, say, toldToStop } from './client.m
 
 const values = parseArguments({ queues: 'email', concurrency: 1, work: 0, lock: 30000, stalled: 30000 });
 const { DelayedError, FlowProducer, UnrecoverableError, WaitingChildrenError, Worker } = await load(values);
-const flows = new FlowProducer(connect(values));
+let flows; // opened by the first job that has offspring
 
 const options = {
   ...connect(values),
@@ -68,6 +68,7 @@ async function work(queue, job, token) {
     throw data.fatal ? new UnrecoverableError(message) : new Error(message);
   }
   if (data.offspring && job.attemptsStarted === 1) {
+    flows ??= new FlowProducer(connect(values));
     const parent = { id: job.id, queue: job.queueQualifiedName };
     await Promise.all(data.offspring.map((child) => flows.add({ ...child, opts: { ...child.opts, parent } })));
   }
@@ -93,5 +94,5 @@ const workers = list(values.queues).map((queue) => {
 await Promise.all(workers.map((worker) => worker.waitUntilReady()));
 say({ event: 'ready' });
 await toldToStop();
-await Promise.all([...workers.map((worker) => worker.close()), flows.close()]);
+await Promise.all([...workers.map((worker) => worker.close()), flows?.close()]);
 say({ event: 'stopped', processed });
