@@ -286,10 +286,11 @@ impl JobContext {
         self.inner.attempt.may_be_parent
     }
 
-    /// The lines logged and not yet in Redis, taken out.
+    /// The lines logged so far that Redis does not have, taken out: for tests of a handler. The attempt listens to
+    /// nothing after that.
     #[must_use]
     pub fn take_log(&self) -> Vec<String> {
-        self.report().close().lines
+        self.close_report().lines
     }
 
     pub(crate) fn job(&self) -> &Arc<Job> {

@@ -349,6 +349,26 @@ async fn an_extended_job_outlives_its_first_deadline() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_does_not_answer_holds_no_job_up() {
+    let mut held = Held::start("{}", Outcome::done).await;
+    let (_, ctx) = held.contexts.recv().await.unwrap();
+    held.server.signal(nix::sys::signal::Signal::SIGSTOP);
+    let started = Instant::now();
+    for n in 0..100 {
+        ctx.log(n.to_string());
+        ctx.update_progress(n).unwrap();
+    }
+    assert!(started.elapsed() < Duration::from_millis(100), "{:?}", started.elapsed());
+    held.go_on.notify_one();
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    held.server.signal(nix::sys::signal::Signal::SIGCONT);
+    assert_eq!(held.ending.await.unwrap().unwrap().completed, 1);
+    let record = record(&held.store, &held.id).await;
+    assert_eq!(record.field("progress"), Some("99"));
+    assert_eq!(record.logs.unwrap(), (0..100).map(|n| n.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_line_is_written_once_and_in_order_over_cut_connections() {
     let mut held = Held::start("{}", Outcome::done).await;
     let (_, ctx) = held.contexts.recv().await.unwrap();
