@@ -9,7 +9,7 @@ use super::super::work::Token;
 use super::super::{Change, Error, Finish, Queue, Recorded, Reset, Store, Take, WorkQueue};
 use super::world::{Place, World};
 use crate::config;
-use crate::job::{ChildFailure, Deduplication, Flow, JobId, JobOptions, Keep, NewJob, State};
+use crate::job::{ChildFailure, Deduplication, Flow, JobId, JobOptions, Keep, NewJob, ParentRef, State};
 
 /// What a sequence may hold.
 #[derive(Debug, Clone, Copy)]
@@ -17,12 +17,15 @@ pub(super) enum Kind {
     Add,
     AddInWindow,
     AddFlow,
+    /// A child for a job that runs.
+    AddChild,
     Take,
     Complete,
     Fail,
     Retry,
     Delay,
     HandBack,
+    WaitForChildren,
     /// The lock of an active job runs out.
     Lapse,
     /// A stalled check, the interval being over.
@@ -53,6 +56,7 @@ pub(super) enum Action {
     Retry { id: String },
     Delay { id: String, ms: u64, charged: bool },
     HandBack { id: String },
+    WaitForChildren { id: String },
     Lapse { id: String },
     Check,
     Advance { ms: i64 },
@@ -132,12 +136,18 @@ impl Action {
                 let parent = JobOptions { job_id: Some(format!("p{serial}")), ..options() };
                 Self::AddFlow { parent, children }
             }
+            Kind::AddChild => {
+                let parent = pick(Place::Active)?;
+                let queue = "bull:q".to_owned();
+                Self::Add { opts: JobOptions { parent: Some(ParentRef { id: parent, queue }), ..options() } }
+            }
             Kind::Take => Self::Take { token: format!("t:{}", world.serial()), want: u32::from(bits) % 3 + 1 },
             Kind::Complete => Self::Complete { id: pick(Place::Active)?, keep: keep() },
             Kind::Fail => Self::Fail { id: pick(Place::Active)?, keep: keep() },
             Kind::Retry => Self::Retry { id: pick(Place::Active)? },
             Kind::Delay => Self::Delay { id: pick(Place::Active)?, ms: number(5, 3) * 100, charged: bit(4) },
             Kind::HandBack => Self::HandBack { id: pick(Place::Active)? },
+            Kind::WaitForChildren => Self::WaitForChildren { id: pick(Place::Active)? },
             Kind::Lapse => Self::Lapse { id: pick(Place::Active)? },
             Kind::Check => Self::Check,
             Kind::Advance => Self::Advance { ms: i64::from(bits) % 250 },
@@ -246,6 +256,7 @@ impl Performer {
                 self.finish(id, Change::Delay { wait: Duration::from_millis(*ms), charged }).await
             }
             Action::HandBack { id } => self.finish(id, Change::HandBack).await,
+            Action::WaitForChildren { id } => self.finish(id, Change::WaitForChildren).await,
             Action::Lapse { id } => {
                 let lock = format!("{}{id}:lock", self.store.keys(&self.settings.name).base());
                 self.store.command().call("DEL", vec![lock.into()]).await.unwrap();

@@ -164,6 +164,8 @@ fn parents_wait_for_their_children_and_for_nobody_else() {
     run(
         &[
             (5, AddFlow),
+            (3, AddChild),
+            (4, WaitForChildren),
             (1, Add),
             (10, Take),
             (8, Complete),

@@ -187,10 +187,19 @@ impl World {
                 world.job(&id).delay = i64::try_from(*ms).unwrap();
                 world.add_delayed(&id, world.now, i64::try_from(*ms).unwrap());
             }),
-            Action::HandBack { id } => self.ended(id, |world, id| match world.jobs[id].priority {
-                0 => world.wait.push_back(id.to_owned()),
-                priority => drop(world.prioritized.insert((i64::from(priority) * TURNS, id.to_owned()))),
-            }),
+            Action::HandBack { id } => self.ended(id, Self::put_back),
+            Action::WaitForChildren { id } => {
+                if self.jobs.get(id).is_some_and(|job| !job.unsuccessful.is_empty()) {
+                    return "FailedChildren".into();
+                }
+                self.ended(id, |world, id| {
+                    if world.jobs[id].pending.is_empty() {
+                        world.put_back(id);
+                    } else {
+                        world.waiting_children.insert((world.now, id.to_owned()));
+                    }
+                })
+            }
             Action::Lapse { id } => {
                 self.job(id).lock = None;
                 String::new()
@@ -326,6 +335,14 @@ impl World {
         self.stalled.remove(id);
         then(self, id);
         "done".into()
+    }
+
+    /// To where it is taken next.
+    fn put_back(&mut self, id: &str) {
+        match self.jobs[id].priority {
+            0 => self.wait.push_back(id.to_owned()),
+            priority => drop(self.prioritized.insert((i64::from(priority) * TURNS, id.to_owned()))),
+        }
     }
 
     fn charge(&mut self, id: &str) -> String {

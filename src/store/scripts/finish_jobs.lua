@@ -48,6 +48,7 @@
 --@include set_progress
 --@include mark
 --@include mark_delayed
+--@include mark_room
 --@include add_delayed
 --@include make_ready
 --@include promote_due
@@ -311,9 +312,8 @@ if ARGV[5] ~= '0' then
     family = ARGV[13] == '1'
   }, status)
   quiet = #take[5] == 0 and take[1] == 0 and take[2] == 0 and not q.paused
-elseif #unlocked > 0 and q.concurrency and redis.call('EXISTS', base .. 'wait', base .. 'prioritized') > 0 then
-  -- room under the global concurrency, and this worker does not use it
-  mark(q)
+elseif #unlocked > 0 then
+  mark_room(q)
 end
 if ended > 0 and quiet and redis.call('EXISTS', base .. 'wait', q.active, base .. 'prioritized') == 0 then
   emit(q, 'drained')

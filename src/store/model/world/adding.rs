@@ -5,6 +5,9 @@ use crate::job::{ChildFailure, Deduplication, JobOptions, millis};
 
 impl World {
     pub(super) fn add(&mut self, opts: &JobOptions) -> String {
+        if opts.parent.as_ref().is_some_and(|parent| !self.jobs.contains_key(&parent.id)) {
+            return "ParentMissing".into();
+        }
         self.number += 1;
         let id = match &opts.job_id {
             Some(id) if self.jobs.contains_key(id) => return id.clone(),
@@ -17,6 +20,10 @@ impl World {
             return owner;
         }
         self.store(&id, opts);
+        if let Some(parent) = &opts.parent {
+            self.job(&parent.id).pending.insert(id.clone());
+            self.job(&id).parent = Some(parent.id.clone());
+        }
         self.enqueue(&id, opts);
         id
     }
