@@ -8,17 +8,13 @@ use oxherd::{JobId, Queue, QueueName, Store};
 use serde_json::{Value, json};
 
 use super::support::eventually;
-use super::support::program::node;
+use super::support::program::{Program, node};
 use super::support::redis::Redis;
 
 async fn queue(redis: &Redis) -> Queue {
     let settings = config::Redis { endpoint: Endpoint::Unix(redis.socket()), ..config::Redis::default() };
     let store = Store::open(&settings, "moving").await.unwrap();
     store.queue(&QueueName::new("email").unwrap())
-}
-
-fn ask(version: u8, redis: &Redis, words: &[&str]) -> Value {
-    node("inspect.mjs", version, redis, words).end().remove(0)
 }
 
 /// Jobs in every state but active, by a Node producer and a Node worker.
@@ -49,20 +45,16 @@ fn fill(redis: &Redis) {
     control.stop();
 }
 
+/// A reader that answers one question after the other.
+fn reader(version: u8, redis: &Redis) -> Program {
+    node("inspect.mjs", version, redis, &["serve"]).ready()
+}
+
 /// All that a Node client of either release says about the queue.
-fn seen(redis: &Redis) -> Vec<Value> {
-    let mut seen = Vec::new();
-    for version in [5, 6] {
-        seen.push(ask(version, redis, &["counts"]));
-        seen.push(ask(
-            version,
-            redis,
-            &["jobs", "waiting", "delayed", "prioritized", "completed", "failed", "waiting-children"],
-        ));
-        seen.push(ask(version, redis, &["children", "p"]));
-        seen.push(ask(version, redis, &["logs", "1"]));
-    }
-    seen
+fn seen(readers: &mut [Program]) -> Vec<Value> {
+    let jobs = ["jobs", "waiting", "delayed", "prioritized", "completed", "failed", "waiting-children"];
+    let questions: [&[&str]; 4] = [&["counts"], &jobs, &["children", "p"], &["logs", "1"]];
+    readers.iter_mut().flat_map(|reader| questions.map(|question| reader.press(question))).collect()
 }
 
 async fn export(queue: &Queue) -> Vec<ExportedJob> {
@@ -77,13 +69,14 @@ async fn export(queue: &Queue) -> Vec<ExportedJob> {
 async fn a_node_client_finds_imported_jobs_as_they_were_and_a_node_worker_works_them() {
     let redis = Redis::start();
     fill(&redis);
-    let before = seen(&redis);
+    let mut readers = [5, 6].map(|version| reader(version, &redis));
+    let before = seen(&mut readers);
     let queue = queue(&redis).await;
     let jobs = export(&queue).await;
     assert_eq!(jobs.len(), 10);
     redis.call(&["FLUSHALL"]);
     assert_eq!(queue.import(&jobs).await.unwrap(), vec![Imported::Restored; 10]);
-    assert_eq!(seen(&redis), before);
+    assert_eq!(seen(&mut readers), before);
 
     // ids of later jobs are none of those that came back
     let added = node("control.mjs", 6, &redis, &["add", "new"]).end().remove(0);
@@ -100,6 +93,6 @@ async fn a_node_client_finds_imported_jobs_as_they_were_and_a_node_worker_works_
     let names: Vec<_> =
         order.iter().map(|line| line["name"].as_str().unwrap()).filter(|name| *name != "later").collect();
     assert_eq!(names, ["first", "second", "new", "slow", "parent", "broken", "urgent", "lazy"]);
-    let children = ask(6, &redis, &["children", "p"]);
+    let children = readers[1].press(&["children", "p"]);
     assert_eq!(children[0]["processed"].as_object().unwrap().len(), 2, "{children}");
 }

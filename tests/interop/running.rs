@@ -43,11 +43,11 @@ fn says_how_it_goes(version: u8) {
     assert!(percents.is_sorted(), "{percents:?}");
     assert_eq!(heard[at("completed")]["returnvalue"], "all");
 
-    let read = |verb: &str| node("inspect.mjs", version, &redis, &["--queue", "scripts", verb, "said"]).end().remove(0);
-    let job = read("job")[0].clone();
+    let mut reader = node("inspect.mjs", version, &redis, &["serve", "--queue", "scripts"]).ready();
+    let job = reader.press(&["job", "said"])[0].clone();
     assert_eq!(job["progress"], json!({"step": "last", "of": [1, 2]}));
     assert_eq!(job["data"], json!({"left": 2}));
-    let logs = read("logs");
+    let logs = reader.press(&["logs", "said"]);
     let mut rows: Vec<&str> = logs["logs"].as_array().unwrap().iter().map(|row| row.as_str().unwrap()).collect();
     assert_eq!(logs["count"], 6);
     rows.retain(|row| *row != "from stderr");

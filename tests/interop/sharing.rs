@@ -113,7 +113,8 @@ fn a_dashboard_counts_oxherd_as_one_worker() {
     let redis = Redis::start();
     let receiver = Receiver::start(ok);
     let mut daemon = Daemon::start(&redis, &one_queue(&receiver));
-    let workers = || node("inspect.mjs", 6, &redis, &["workers"]).end().remove(0);
+    let mut reader = node("inspect.mjs", 6, &redis, &["serve"]).ready();
+    let mut workers = || reader.press(&["workers"]);
     eventually("one worker is seen", || workers().as_array().is_some_and(|list| list.len() == 1));
     assert_eq!(daemon.stop(), Some(0));
     eventually("and gone when stopped", || workers().as_array().is_some_and(Vec::is_empty));

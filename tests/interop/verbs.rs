@@ -71,19 +71,20 @@ fn queues_are_limited_and_emptied_in_the_eyes_of_node() {
     for version in [5, 6] {
         let redis = Redis::start();
         let mut control = node("control.mjs", version, &redis, &["serve"]).ready();
+        let mut reader = node("inspect.mjs", version, &redis, &["serve"]).ready();
         for (id, opts) in [("a", json!({})), ("b", json!({"priority": 1})), ("c", json!({"delay": 3_600_000}))] {
             add(&mut control, id, &json!({}), opts);
         }
         oxherd(&redis, &["queue", "limit", "email", "--global-concurrency", "2", "--rate-limit", "100/5s"]);
-        let limits = node("inspect.mjs", version, &redis, &["limits"]).end().remove(0);
+        let limits = reader.press(&["limits"]);
         assert_eq!(limits["concurrency"], 2);
         assert_eq!(limits["rateLimit"], json!({"max": 100, "duration": 5000}));
         oxherd(&redis, &["queue", "limit", "email", "--global-concurrency", "none", "--rate-limit", "none"]);
-        let limits = node("inspect.mjs", version, &redis, &["limits"]).end().remove(0);
+        let limits = reader.press(&["limits"]);
         assert_eq!((&limits["concurrency"], &limits["rateLimit"]), (&Value::Null, &Value::Null));
 
         oxherd(&redis, &["queue", "drain", "email", "--yes"]);
-        assert_eq!(shown(version, &redis, &["a", "b"]), [Value::Null, Value::Null]);
+        assert_eq!(reader.press(&["job", "a", "b"]), json!([null, null]));
         let mut events = node("events.mjs", version, &redis, &["--only", "cleaned"]).ready();
         oxherd(&redis, &["queue", "clean", "email", "--state", "delayed", "--yes"]);
         let cleaned = events.wait_for("the cleaning", |line| line["event"] == "cleaned");

@@ -90,7 +90,7 @@ impl Program {
         stdin.write_all(format!("{line}\n").as_bytes()).unwrap();
     }
 
-    /// Has `control.mjs serve` press a button, and answers its result.
+    /// Has `control.mjs serve` press a button or `inspect.mjs serve` read something, and answers the result.
     pub fn press(&mut self, words: &[&str]) -> Value {
         self.tell(&Value::from(words).to_string());
         self.wait_until(words[0], |line: &Value| line["ok"] == true);

@@ -9,10 +9,11 @@
 //   node inspect.mjs workers           names of the workers the client finds
 //   node inspect.mjs metrics completed|failed
 //   node inspect.mjs limits            global concurrency, rate limit, paused
-import { connect, load, parseArguments, say } from './client.mjs';
+//   node inspect.mjs serve             prints {"event":"ready"}, then {"ok":true,"result"} for what each line of
+//                                      stdin asks, the words as a JSON array, until "stop"
+import { connect, eachLine, load, parseArguments, say } from './client.mjs';
 
 const values = parseArguments({ queue: 'email' });
-const [verb, ...names] = values._;
 const { Queue } = await load(values);
 const queue = new Queue(values.queue, connect(values));
 
@@ -39,21 +40,32 @@ const show = (job) =>
 
 const VERBS = {
   counts: () => queue.getJobCounts(),
-  job: () => Promise.all(names.map(async (id) => show(await queue.getJob(id)) ?? null)),
-  jobs: async () => (await queue.getJobs(names)).map(show),
-  state: () => Promise.all(names.map((id) => queue.getJobState(id))),
-  children: () => Promise.all(names.map(async (id) => (await queue.getJob(id)).getDependencies())),
-  logs: () => queue.getJobLogs(names[0]),
+  job: (...ids) => Promise.all(ids.map(async (id) => show(await queue.getJob(id)) ?? null)),
+  jobs: async (...states) => (await queue.getJobs(states)).map(show),
+  state: (...ids) => Promise.all(ids.map((id) => queue.getJobState(id))),
+  children: (...ids) => Promise.all(ids.map(async (id) => (await queue.getJob(id)).getDependencies())),
+  logs: (id) => queue.getJobLogs(id),
   workers: async () => (await queue.getWorkers()).map((worker) => worker.rawname ?? worker.name),
-  metrics: () => queue.getMetrics(names[0]),
+  metrics: (state) => queue.getMetrics(state),
   limits: async () => ({
     paused: await queue.isPaused(),
     concurrency: await queue.getGlobalConcurrency(),
     rateLimit: await queue.getGlobalRateLimit?.(),
   }),
 };
-if (!VERBS[verb]) {
-  throw new Error(`unknown verb ${verb}; there are ${Object.keys(VERBS)}`);
+
+async function ask([verb, ...words]) {
+  if (!VERBS[verb]) {
+    throw new Error(`unknown verb ${verb}; there are ${Object.keys(VERBS)}`);
+  }
+  return VERBS[verb](...words);
 }
-say(await VERBS[verb]());
+
+if (values._[0] === 'serve') {
+  await queue.waitUntilReady();
+  say({ event: 'ready' });
+  await eachLine(async (line) => say({ ok: true, result: await ask(JSON.parse(line)) }));
+} else {
+  say(await ask(values._));
+}
 await queue.close();
