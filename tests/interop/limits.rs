@@ -5,10 +5,10 @@ use super::support::eventually;
 use super::support::program::node;
 use super::support::redis::Redis;
 
-/// Both sides at work, and so many jobs of 10 ms each done.
+/// Both sides at work with two slots each, so that neither can do everything alone; and so many jobs of 10 ms done.
 fn work(version: u8, redis: &Redis, jobs: u64) {
-    let worker = node("worker.mjs", version, redis, &["--concurrency", "5", "--work", "10"]).ready();
-    let oxherd = Oxherd::start_at_work(redis, &["email"], "concurrency = 5", std::time::Duration::from_millis(10));
+    let worker = node("worker.mjs", version, redis, &["--concurrency", "2", "--work", "10"]).ready();
+    let oxherd = Oxherd::start_at_work(redis, &["email"], "concurrency = 2", std::time::Duration::from_millis(10));
     node(
         "producer.mjs",
         version,
