@@ -13,6 +13,7 @@ pub mod schedule;
 pub mod series;
 pub mod state;
 mod strict;
+mod times;
 pub mod verdict;
 
 use std::fmt;
@@ -29,6 +30,7 @@ pub use outcome::{Failure, Outcome};
 pub use schedule::{Schedule, ScheduleError};
 pub use series::{Iteration, SchedulerSpec, SpecError, Template};
 pub use state::State;
+pub use times::Times;
 pub use verdict::{Policy, Verdict};
 
 /// A moment as it stands on the wire: milliseconds since 1970-01-01T00:00:00Z.
