@@ -92,6 +92,25 @@ impl Schedule {
         Some(UnixMillis(next * 1000))
     }
 
+    /// What a change of the clocks has to do with this time of the schedule.
+    #[must_use]
+    pub fn clock_change(&self, at: UnixMillis) -> Option<ClockChange> {
+        let at = at.0.div_euclid(1000);
+        let jump = |change: i64| self.zone.offset(change) - self.zone.offset(change - 1);
+        if let Some(change) = self.zone.change(at - DAY, at) {
+            let (jump, before) = (jump(change), self.zone.offset(change - 1));
+            let is_skipped = at < change + jump && self.calendar.at_or_after(at + before) == Some(at + before);
+            if is_skipped && !self.is_every_hour {
+                return Some(ClockChange::Skipped);
+            }
+            if at < change - jump {
+                return Some(ClockChange::Repeated);
+            }
+        }
+        let change = self.zone.change(at, at + DAY)?;
+        (at >= change + jump(change)).then_some(ClockChange::Repeated)
+    }
+
     /// Walks from one change of the clocks to the next: in between, the wall is UTC and a constant.
     fn at_or_after(&self, mut from: i64) -> Option<i64> {
         loop {
@@ -99,9 +118,15 @@ impl Schedule {
             let offset = self.zone.offset(start);
             let next = self.calendar.at_or_after(start.checked_add(offset)?)? - offset;
             let next = made_up.map_or(next, |made_up| made_up.min(next));
-            match self.zone.change(start, next) {
+            match self.zone.change(start, next.min(start + DAY)) {
                 Some(change) => from = change,
-                None => return Some(next),
+                // a walk over years is long: the wall shows no time of the pattern until then, and no clock goes back
+                // by a day to show one again
+                None if next > start + 60 * DAY => from = next - 2 * DAY,
+                None => match self.zone.change(start, next) {
+                    Some(change) => from = change,
+                    None => return Some(next),
+                },
             }
         }
     }
@@ -122,6 +147,20 @@ impl Schedule {
         let skipped = self.calendar.at_or_after(from + before).map(|wall| wall - before);
         (from, skipped.filter(|moment| *moment < settled))
     }
+}
+
+/// How a time and a change of the clocks meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClockChange {
+    /// The clocks skip the time that was meant: it is made up for now.
+    Skipped,
+    /// The clocks show this time twice.
+    Repeated,
+}
+
+/// Whether a name is one that a schedule may have for its zone.
+pub fn check_zone(name: &str) -> Result<(), ScheduleError> {
+    Zone::named(name, false).map(drop)
 }
 
 /// What the clocks of a zone show at a moment; UTC when nobody knows the zone.

@@ -33,7 +33,7 @@ impl Years {
             return "*".into();
         }
         let is_leap = |year: &u32| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-        list((1970..=2100).filter(|year| is_leap(year) == (self == Self::Leap)))
+        list((1970..=2100).filter(|year| is_leap(year) == (self == Self::Leap)), 0)
     }
 }
 
@@ -81,12 +81,12 @@ impl Calendar {
         }
         let text = format!(
             "{} {} {} {} {} {} {}",
-            list(pattern.seconds.iter()),
-            list(pattern.minutes.iter()),
-            list(pattern.hours.iter()),
-            list(days.iter()),
-            list(months.iter()),
-            list(weekdays.iter().map(|weekday| weekday + 1)),
+            list(pattern.seconds.iter(), 60),
+            list(pattern.minutes.iter(), 60),
+            list(pattern.hours.iter(), 24),
+            list(days.iter(), 31),
+            list(months.iter(), 12),
+            list(weekdays.iter().map(|weekday| weekday + 1), 7),
             years.text(),
         );
         self.0.push(cron::Schedule::from_str(&text).expect("plain lists of numbers in range"));
@@ -101,11 +101,14 @@ impl Calendar {
     }
 }
 
-fn list(values: impl Iterator<Item = u32>) -> String {
+/// The values, or a star where they are `all` there are: `cron` takes ten times as long to read them one by one.
+fn list(values: impl Iterator<Item = u32>, all: usize) -> String {
     let mut text = String::new();
+    let mut count = 0;
     for value in values {
         let comma = if text.is_empty() { "" } else { "," };
         let _ = write!(text, "{comma}{value}");
+        count += 1;
     }
-    text
+    if count == all { "*".into() } else { text }
 }

@@ -188,6 +188,31 @@ fn f122_the_calendar_as_it_is() {
 }
 
 #[test]
+fn times_that_a_change_of_the_clocks_touches_are_told() {
+    use ClockChange::{Repeated, Skipped};
+    let told = |pattern: &str, zone: &str, from: &str, count: usize| {
+        let schedule = Schedule::parse(pattern, Some(zone)).unwrap();
+        let times = next(pattern, zone, from, count);
+        times.iter().map(|time| schedule.clock_change(at(time))).collect::<Vec<_>>()
+    };
+    let (spring, autumn) = ("2024-03-30T12:00:00Z", "2024-10-26T23:40:00Z");
+    assert_eq!(told("30 2 * * *", "Europe/Berlin", spring, 2), [Some(Skipped), None]);
+    let both = told("15,45 2,3 * * *", "Europe/Berlin", "2024-03-31T00:30:00Z", 3);
+    assert_eq!(both, [Some(Skipped), Some(Skipped), None]);
+    // 03:30 exists, and nothing is made up for there
+    assert_eq!(told("30 3 * * *", "Europe/Berlin", spring, 1), [None]);
+    assert_eq!(told("30 * * * *", "Europe/Berlin", "2024-03-31T00:00:00Z", 2), [None, None]);
+    assert_eq!(told("0 9 * * *", "Pacific/Apia", "2011-12-29T00:00:00Z", 3), [None, Some(Skipped), None]);
+    assert_eq!(told("20,40 2 * * *", "Australia/Lord_Howe", "2024-10-05T12:00:00Z", 2), [None, Some(Skipped)]);
+    // the first of the two is the one that runs; a pattern for every hour runs in both
+    assert_eq!(told("30 2 * * *", "Europe/Berlin", autumn, 2), [Some(Repeated), None]);
+    let twice = told("0,30 * * * *", "Europe/Berlin", autumn, 5);
+    assert_eq!(twice, [Some(Repeated), Some(Repeated), Some(Repeated), Some(Repeated), None]);
+    assert_eq!(told("30 1,3 * * *", "Europe/Berlin", "2024-10-26T22:00:00Z", 2), [None, None]);
+    assert_eq!(told("* * * * *", "UTC", spring, 1), [None]);
+}
+
+#[test]
 fn days_begin_and_end_with_their_zone() {
     for (date, zone, first, last) in [
         ("2024-03-31", "Europe/Oslo", "2024-03-30T23:00:00Z", "2024-03-31T21:59:59.999Z"),
