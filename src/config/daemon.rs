@@ -10,6 +10,8 @@ pub struct Daemon {
     pub name: Option<String>,
     /// Remembers this incarnation, so that a restart in place releases its own old locks at once.
     pub state_dir: Option<PathBuf>,
+    /// Time zone of schedules that name none; without one that of the host.
+    pub timezone: Option<String>,
 }
 
 /// `[shutdown]`

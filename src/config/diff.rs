@@ -14,10 +14,21 @@ pub struct Diff {
     pub changed: Vec<QueueName>,
     /// Handlers that are new, gone or different, by name.
     pub handlers: Vec<String>,
+    /// What becomes of schedules; those that are not enabled are there like any other.
+    pub schedules: Schedules,
     /// Sections that differ and are taken over by a running process, by the name of their table.
     pub sections: Vec<String>,
     /// Sections that differ and are only read at start, by the name of their table.
     pub restart_needed: Vec<String>,
+}
+
+/// Schedules that differ, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Schedules {
+    pub added: Vec<String>,
+    pub removed: Vec<String>,
+    /// Of the same name and anything else another, the queue too.
+    pub changed: Vec<String>,
 }
 
 impl Diff {
@@ -43,6 +54,15 @@ impl Diff {
         }
         let gone = old.queues.iter().filter(|(name, _)| !new.queues.contains_key(*name));
         diff.removed = gone.map(|(_, queue)| queue.name.clone()).collect();
+        let gone = old.schedules.keys().filter(|name| !new.schedules.contains_key(*name));
+        diff.schedules.removed = gone.cloned().collect();
+        for (name, schedule) in &new.schedules {
+            match old.schedules.get(name) {
+                None => diff.schedules.added.push(name.clone()),
+                Some(before) if before != schedule => diff.schedules.changed.push(name.clone()),
+                Some(_) => {}
+            }
+        }
         let differing = |sections: &[(&str, bool)]| {
             sections.iter().filter(|(_, differs)| *differs).map(|(name, _)| (*name).to_owned()).collect()
         };
@@ -107,6 +127,22 @@ mod tests {
         let mut new = config(&["a", "b"]);
         new.handlers.insert("a-handler".into(), Handler::Log(LogHandler { duration: Duration::from_secs(1) }));
         assert_eq!(Diff::between(&old, &new).changed, names(&["a"]));
+    }
+
+    #[test]
+    fn schedules_come_go_and_change() {
+        let schedule = |name: &str, queue: &str| crate::config::Schedule::sample(name, queue);
+        let with = |schedules: &[(&str, &str)]| {
+            let mut config = config(&["a"]);
+            let named = schedules.iter().map(|(name, queue)| ((*name).to_owned(), schedule(name, queue)));
+            config.schedules = named.collect();
+            config
+        };
+        let diff =
+            Diff::between(&with(&[("x", "a"), ("y", "a"), ("z", "a")]), &with(&[("w", "a"), ("y", "b"), ("z", "a")]));
+        let named = |name: &str| vec![name.to_owned()];
+        assert_eq!(diff.schedules, Schedules { added: named("w"), removed: named("x"), changed: named("y") });
+        assert!(diff.changed.is_empty() && !diff.is_empty());
     }
 
     #[test]

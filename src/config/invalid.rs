@@ -16,3 +16,12 @@ impl Invalid {
         Self { message: message.into(), help: help.into() }
     }
 }
+
+/// A message in two: what is wrong, and the remedy behind its last `; `.
+#[cfg(feature = "daemon")]
+pub(super) fn split(text: &str) -> (String, Option<String>) {
+    match text.rsplit_once("; ") {
+        Some((message, help)) => (message.to_owned(), Some(help.to_owned())),
+        None => (text.to_owned(), None),
+    }
+}

@@ -266,7 +266,7 @@ fn fold(name: &str) -> String {
     name.chars().map(|c| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect()
 }
 
-/// Keys set in two files. A queue and a handler is one thing: it is not put together from two.
+/// Keys set in two files. A queue, a handler and a schedule is one thing: it is not put together from two.
 fn duplicates(sources: &Sources, problems: &mut Vec<Problem>) {
     let mut seen: BTreeMap<KeyPath, usize> = BTreeMap::new();
     for (number, document) in sources.documents.iter().enumerate() {
@@ -289,7 +289,8 @@ fn duplicates(sources: &Sources, problems: &mut Vec<Problem>) {
 }
 
 fn collect(node: &Node, path: &KeyPath, leaves: &mut Vec<KeyPath>) {
-    let whole = path.0.len() == 2 && matches!(&path.0[0], Step::Key(name) if name == "queues" || name == "handlers");
+    let is_one = |name: &str| matches!(name, "queues" | "handlers" | "schedules");
+    let whole = path.0.len() == 2 && matches!(&path.0[0], Step::Key(name) if is_one(name));
     match &node.kind {
         Kind::Table(entries) if !whole => {
             for (name, below) in entries.iter().filter(|(name, _)| !path.0.is_empty() || name != "include") {

@@ -8,12 +8,13 @@ use ::config::Value;
 
 use super::error::{Error, Problem};
 use super::files::Reader;
+use super::invalid::split;
 use super::layer;
 use super::locate::Half;
 use super::read::{Context, Item, any_error, sort};
 use super::section;
-use super::validate;
 use super::{Config, Queue};
+use super::{validate, zone};
 use crate::job::QueueName;
 
 /// What [`load`] goes by. Nothing is taken from the process itself but the current directory,
@@ -108,30 +109,35 @@ fn settle(tree: &Value, options: &LoadOptions, context: &Context) -> Config {
     for (name, item) in top.child("handlers").entries() {
         handlers.extend(section::handler::handler(&name, &item).map(|handler| (name, handler)));
     }
+    let daemon = section::daemon::daemon(&top.child("daemon"));
+    let host = zone::of_host(context.env.get("TZ").map(String::as_str));
+    let around = section::schedule::Around {
+        zone: daemon.timezone.as_deref(),
+        host: host.as_deref().unwrap_or(zone::UNKNOWN),
+        queues: &queues,
+        defaults: &defaults,
+    };
+    let mut schedules = BTreeMap::new();
+    for (name, item) in top.child("schedules").entries() {
+        schedules.extend(section::schedule::schedule(&name, &item, &around).map(|schedule| (name, schedule)));
+    }
     let config = Config {
         redis: section::redis::redis(&top.child("redis"), options.redis_url.as_deref()),
         queues,
         handlers,
-        schedules: BTreeMap::new(),
+        schedules,
         status: section::status::status(&top.child("status")),
-        daemon: section::daemon::daemon(&top.child("daemon")),
+        daemon,
         shutdown: section::daemon::shutdown(&top.child("shutdown")),
         log: section::daemon::log(&top.child("log")),
     };
     validate::relations(&config, &top, &options.handlers);
+    validate::schedules(&config, &top, host.as_deref());
     if !options.no_file_ok && !context.sources.documents.is_empty() && !top.child("queues").is_given() {
         let help = "describe one: [queues.NAME] with handler = \"…\"";
         context.problems.borrow_mut().push(Problem::warning("no queue is configured").with_help(help));
     }
     config
-}
-
-/// A message in two: what is wrong, and the remedy behind its last `; `.
-fn split(text: &str) -> (String, Option<String>) {
-    match text.rsplit_once("; ") {
-        Some((message, help)) => (message.to_owned(), Some(help.to_owned())),
-        None => (text.to_owned(), None),
-    }
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub enum Kind {
     Integer(i128),
     Float(f64),
     Flag(bool),
-    /// A TOML date or time, which no key of ours takes.
+    /// A TOML date or time, as it is written.
     Moment(String),
     List(Vec<Node>),
     /// In the order of the file.
@@ -264,6 +264,19 @@ impl Sources {
             half = Half::Key;
         }
         None
+    }
+
+    /// Where a character of a text stands, counted from 0. `None` where the text is not written plainly in a file:
+    /// with escapes or variables in it, or from a flag.
+    #[must_use]
+    pub fn place_within(&self, path: &KeyPath, text: &str, character: usize) -> Option<Place> {
+        const QUOTES: [&str; 6] = ["\"\"\"\n", "\"\"\"", "\"", "'''\n", "'''", "'"];
+        let document = self.document(path)?;
+        let start = document.find(path)?.span.start;
+        let written = &document.text[start..];
+        let quotes = QUOTES.iter().find(|quotes| written.starts_with(**quotes))?.len();
+        let within = text.char_indices().nth(character).map_or(text.len(), |(at, _)| at);
+        written[quotes..].starts_with(text).then(|| document.place(start + quotes + within))
     }
 
     /// The value from outside the files that decides this key.

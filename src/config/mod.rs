@@ -16,6 +16,8 @@ mod url;
 mod zone;
 
 #[cfg(feature = "daemon")]
+mod crowd;
+#[cfg(feature = "daemon")]
 pub mod error;
 #[cfg(feature = "daemon")]
 mod expand;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use ::config::{Value, ValueKind};
 
-use super::error::{Problem, Severity};
+use super::error::{Place, Problem, Severity};
 use super::layer::{EXPANDED, GIVEN};
 use super::locate::{Half, Sources};
 use super::path::KeyPath;
@@ -30,7 +30,10 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// Notes a problem with a key.
     pub fn note(&self, problem: Problem, path: &KeyPath, half: Half) {
-        let place = self.sources.place(path, half);
+        self.note_at(problem, path, self.sources.place(path, half));
+    }
+
+    fn note_at(&self, problem: Problem, path: &KeyPath, place: Option<Place>) {
         // a line whose TOML is broken has been reported; what was made of it says nothing
         let broken = place.as_ref().is_some_and(|place| {
             let line = place.position.as_ref().map(|at| at.line);
@@ -129,6 +132,19 @@ impl<'a> Item<'a> {
     /// Notes an error about the value.
     pub fn error(&self, message: impl Into<String>, help: impl Into<String>) {
         self.context.note(Problem::error(message).with_help(help), &self.path, Half::Value);
+    }
+
+    /// Notes an error about a character of a text, counted from 1.
+    pub fn error_within(&self, text: &str, column: usize, message: impl Into<String>, help: impl Into<String>) {
+        let sources = self.context.sources;
+        let place = sources.place_within(&self.path, text, column - 1);
+        let place = place.or_else(|| sources.place(&self.path, Half::Value));
+        self.context.note_at(Problem::error(message).with_help(help), &self.path, place);
+    }
+
+    /// Notes an error about the key itself.
+    pub fn wrong_name(&self, message: impl Into<String>, help: impl Into<String>) {
+        self.context.note(Problem::error(message).with_help(help), &self.path, Half::Key);
     }
 
     /// Notes a warning about the value.
@@ -307,12 +323,40 @@ impl<'a> Item<'a> {
         match self.kind()? {
             ValueKind::Nil => None,
             ValueKind::String(_) => Some(vec![self.clone()]),
-            ValueKind::Array(values) => {
-                let item = |(n, value)| Self { value: Some(value), path: self.path.index(n), context: self.context };
-                Some(values.iter().enumerate().map(item).collect())
-            }
+            ValueKind::Array(_) => Some(self.elements()),
             _ => self.wrong("a list of texts", "write [\"…\", \"…\"]"),
         }
+    }
+
+    /// The value as JSON, keys sorted.
+    pub fn json(&self) -> Option<serde_json::Value> {
+        Some(match self.kind()? {
+            ValueKind::Nil => return None,
+            ValueKind::Table(_) => {
+                let member = |(name, item): (String, Self)| Some((name, item.json()?));
+                serde_json::Value::Object(self.entries().into_iter().filter_map(member).collect())
+            }
+            ValueKind::Array(_) => self.elements().iter().filter_map(Self::json).collect(),
+            ValueKind::String(text) => text.as_str().into(),
+            ValueKind::Boolean(flag) => (*flag).into(),
+            ValueKind::Float(number) => match serde_json::Number::from_f64(*number) {
+                Some(number) => number.into(),
+                None => return self.wrong("a number that JSON has", "write a text"),
+            },
+            _ => match self.scalar() {
+                Some(Scalar::Whole(number)) if i64::try_from(number).is_ok() => {
+                    serde_json::Number::from_i128(number)?.into()
+                }
+                _ => return self.wrong("a number of at most 64 bits", "write a text"),
+            },
+        })
+    }
+
+    /// The elements of a list; none of anything else.
+    pub fn elements(&self) -> Vec<Self> {
+        let Some(ValueKind::Array(values)) = self.kind() else { return Vec::new() };
+        let item = |(n, value)| Self { value: Some(value), path: self.path.index(n), context: self.context };
+        values.iter().enumerate().map(item).collect()
     }
 
     /// A path, as seen from the file it stands in; from elsewhere, from the current directory.

@@ -128,25 +128,34 @@ impl PartialEq for Schedule {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn schedule(data: &str) -> Schedule {
-        Schedule {
-            name: "s".into(),
-            queue: QueueName::new("q").unwrap(),
+impl Schedule {
+    /// Three o'clock each night, everything else as a file has it that says nothing.
+    pub(crate) fn sample(name: &str, queue: &str) -> Self {
+        Self {
+            name: name.into(),
+            queue: QueueName::new(queue).unwrap(),
             spec: SchedulerSpec { pattern: Some("0 3 * * *".into()), ..SchedulerSpec::default() },
-            job_name: "s".into(),
-            data: RawValue::from_string(data.into()).unwrap(),
+            job_name: name.into(),
+            data: RawValue::from_string("{}".into()).unwrap(),
             opts: JobOptions::default(),
-            overlap: Overlap::Allow,
-            catch_up: CatchUp::Last,
-            catch_up_window: Schedule::CATCH_UP_WINDOW,
+            overlap: Overlap::default(),
+            catch_up: CatchUp::default(),
+            catch_up_window: Self::CATCH_UP_WINDOW,
             jitter: Duration::ZERO,
             description: None,
             enabled: true,
             revision: 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schedule(data: &str) -> Schedule {
+        let data = RawValue::from_string(data.into()).unwrap();
+        Schedule { data, overlap: Overlap::Allow, ..Schedule::sample("s", "q") }
     }
 
     // 2027-03-28 00:30 in UTC, half an hour before the clocks of Oslo go forward

@@ -16,9 +16,11 @@ pub enum Shape {
     Free,
     /// The same, from a list of names.
     Words(fn() -> Vec<&'static str>),
+    /// A value or a table of values, as deep as the operator likes.
+    Any,
 }
 
-use Shape::{Free, Named, Table, Value, Words};
+use Shape::{Any, Free, Named, Table, Value, Words};
 
 /// Everything that may stand in a file.
 pub const ROOT: Shape = Table(&[
@@ -27,8 +29,9 @@ pub const ROOT: Shape = Table(&[
     ("defaults", Table(QUEUE)),
     ("queues", Named(&Table(QUEUE))),
     ("handlers", Named(&Table(HANDLER))),
+    ("schedules", Named(&Table(SCHEDULE))),
     ("status", Table(STATUS)),
-    ("daemon", Table(&[("name", Value), ("state_dir", Value)])),
+    ("daemon", Table(&[("name", Value), ("state_dir", Value), ("timezone", Value)])),
     ("shutdown", Table(&[("drain", Value), ("cancel", Value)])),
     ("log", Table(&[("level", Value), ("format", Value)])),
 ]);
@@ -61,6 +64,30 @@ const QUEUE: &[(&str, Shape)] = &[
     ("routes", Free),
     ("unmatched", Value),
     ("placement", Value),
+];
+
+const SCHEDULE: &[(&str, Shape)] = &[
+    ("cron", Value),
+    ("every", Value),
+    ("timezone", Value),
+    ("queue", Value),
+    ("name", Value),
+    ("data", Any),
+    ("attempts", Value),
+    ("backoff", Table(&[("type", Value), ("delay", Value), ("jitter", Value)])),
+    ("priority", Value),
+    ("keep_completed", KEEP),
+    ("keep_failed", KEEP),
+    ("overlap", Value),
+    ("catch_up", Value),
+    ("catch_up_window", Value),
+    ("jitter", Value),
+    ("starts", Value),
+    ("ends", Value),
+    ("limit", Value),
+    ("description", Value),
+    ("enabled", Value),
+    ("revision", Value),
 ];
 
 const KEEP: Shape = Table(&[("count", Value), ("age", Value), ("limit", Value)]);
@@ -108,7 +135,7 @@ impl Shape {
         match self {
             Table(keys) => Some(keys.iter().map(|(name, _)| *name).collect()),
             Words(names) => Some(names()),
-            Value | Named(_) | Free => None,
+            Value | Named(_) | Free | Any => None,
         }
     }
 
@@ -119,6 +146,7 @@ impl Shape {
             Table(keys) => keys.iter().find(|(key, _)| *key == name).map(|(_, shape)| shape),
             Named(shape) => Some(shape),
             Free => Some(&Value),
+            Any => Some(&Any),
             Words(names) => names().contains(&name).then_some(&Value),
             Value => None,
         }

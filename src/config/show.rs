@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chrono::SecondsFormat;
 use toml::{Table, Value};
 
 use super::locate::{is_secret_name, mask_urls};
 use super::units::{show_duration, show_size};
-use super::{Answer, AtStart, Config, Handler, LogFormat, Queue, StatusFormat, Unmatched};
-use crate::job::{BackoffKind, Keep};
+use super::{Answer, AtStart, CatchUp, Config, Handler, LogFormat, Overlap, Queue, Schedule, StatusFormat, Unmatched};
+use crate::job::schedule::local;
+use crate::job::{Backoff, BackoffKind, Keep, UnixMillis};
 
 const COVERED: &str = "***";
 
@@ -29,6 +31,8 @@ fn table(config: &Config) -> Table {
     let queues = config.queues.iter().map(|(name, queue)| (name.clone(), queue_table(queue).into())).collect();
     let handlers =
         config.handlers.iter().map(|(name, handler)| (name.clone(), handler_table(handler).into())).collect();
+    let schedules =
+        config.schedules.iter().map(|(name, schedule)| (name.clone(), schedule_table(schedule).into())).collect();
     let shutdown = [("drain", duration(config.shutdown.drain)), ("cancel", duration(config.shutdown.cancel))];
     let format = match config.log.format {
         LogFormat::Auto => "auto",
@@ -39,6 +43,7 @@ fn table(config: &Config) -> Table {
         ("redis", redis_table(config).into()),
         ("queues", Value::Table(queues)),
         ("handlers", Value::Table(handlers)),
+        ("schedules", Value::Table(schedules)),
         ("status", status_table(config).into()),
         ("daemon", daemon_table(config).into()),
         ("shutdown", named(shutdown).into()),
@@ -68,6 +73,9 @@ fn daemon_table(config: &Config) -> Table {
     if let Some(directory) = &config.daemon.state_dir {
         table.insert("state_dir".into(), directory.display().to_string().into());
     }
+    if let Some(zone) = &config.daemon.timezone {
+        table.insert("timezone".into(), zone.clone().into());
+    }
     table
 }
 
@@ -89,13 +97,8 @@ fn status_table(config: &Config) -> Table {
 
 fn queue_table(queue: &Queue) -> Table {
     let policy = &queue.policy;
-    let kind = match &policy.backoff.kind {
-        BackoffKind::Fixed => "fixed",
-        BackoffKind::Exponential => "exponential",
-        BackoffKind::Other(name) => name,
-    };
     let backoff = named([
-        ("type", kind.into()),
+        ("type", kind(&policy.backoff.kind).into()),
         ("delay", duration(policy.backoff.delay)),
         ("max", policy.backoff_max.map_or(false.into(), duration)),
         ("jitter", policy.jitter.into()),
@@ -164,6 +167,71 @@ fn handler_table(handler: &Handler) -> Table {
         Handler::Log(log) => ("log", named([("duration", duration(log.duration))])),
     };
     named([(kind, table.into())])
+}
+
+fn schedule_table(schedule: &Schedule) -> Table {
+    let (spec, opts) = (&schedule.spec, &schedule.opts);
+    let text = |text: &Option<String>| text.clone().map(Value::from);
+    let word = |word: Option<&str>| word.map(Value::from);
+    let moment = |at: UnixMillis| Value::from(local(at, "UTC").to_rfc3339_opts(SecondsFormat::AutoSi, true));
+    let backoff = |backoff: &Backoff| {
+        let mut table = named([("type", kind(&backoff.kind).into()), ("delay", duration(backoff.delay))]);
+        table.extend(backoff.jitter.map(|jitter| ("jitter".to_owned(), jitter.into())));
+        Value::Table(table)
+    };
+    let data = serde_json::from_str(schedule.data.get()).unwrap_or_default();
+    let entries = [
+        ("cron", text(&spec.pattern)),
+        ("every", spec.every.map(duration)),
+        ("timezone", text(&spec.timezone)),
+        ("queue", Some(schedule.queue.as_str().into())),
+        ("name", Some(schedule.job_name.clone().into())),
+        ("data", json("data", &data)),
+        ("attempts", opts.attempts.map(Value::from)),
+        ("backoff", opts.backoff.as_ref().map(backoff)),
+        ("priority", Some(opts.priority.into())),
+        ("keep_completed", opts.remove_on_complete.map(keep)),
+        ("keep_failed", opts.remove_on_fail.map(keep)),
+        ("overlap", word(Overlap::WORDS.iter().find(|(_, it)| *it == schedule.overlap).map(|(word, _)| *word))),
+        ("catch_up", word(CatchUp::WORDS.iter().find(|(_, it)| *it == schedule.catch_up).map(|(word, _)| *word))),
+        ("catch_up_window", Some(duration(schedule.catch_up_window))),
+        ("jitter", Some(duration(schedule.jitter))),
+        ("starts", spec.start.map(moment)),
+        ("ends", spec.end.map(moment)),
+        ("limit", Some(spec.limit.and_then(|limit| i64::try_from(limit).ok()).map_or(false.into(), Value::from))),
+        ("description", text(&schedule.description)),
+        ("enabled", Some(schedule.enabled.into())),
+        ("revision", Some(schedule.revision.into())),
+    ];
+    named(entries.into_iter().filter_map(|(name, value)| Some((name, value?))))
+}
+
+/// JSON as TOML, what sounds like a secret covered; TOML has no null.
+fn json(name: &str, value: &serde_json::Value) -> Option<Value> {
+    use serde_json::Value as Json;
+    Some(match value {
+        Json::Null => return None,
+        Json::Bool(flag) => (*flag).into(),
+        Json::Number(number) => match number.as_i64() {
+            Some(number) => number.into(),
+            None => number.as_f64()?.into(),
+        },
+        Json::String(_) if is_secret_name(name) => COVERED.into(),
+        Json::String(text) => mask_urls(text).into(),
+        Json::Array(values) => Value::Array(values.iter().filter_map(|value| json(name, value)).collect()),
+        Json::Object(members) => {
+            let member = |(name, value): (&String, &Json)| Some((name.clone(), json(name, value)?));
+            Value::Table(members.iter().filter_map(member).collect())
+        }
+    })
+}
+
+fn kind(kind: &BackoffKind) -> &str {
+    match kind {
+        BackoffKind::Fixed => "fixed",
+        BackoffKind::Exponential => "exponential",
+        BackoffKind::Other(name) => name,
+    }
 }
 
 fn keep(keep: Keep) -> Value {

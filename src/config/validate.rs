@@ -9,6 +9,7 @@ use super::locate::Half;
 use super::path::{KeyPath, Step};
 use super::read::{Context, Item};
 use super::schema::{ROOT, Shape, handler_kind_with, nearest};
+use super::{crowd, section, zone};
 
 /// Notes every key the schema does not have, with the name that was probably meant.
 pub fn unknown_keys(tree: &Value, context: &Context) {
@@ -18,7 +19,7 @@ pub fn unknown_keys(tree: &Value, context: &Context) {
 fn visit(value: &Value, shape: &Shape, path: &KeyPath, context: &Context) {
     // whether a table may be here at all is for those who read the value
     let ValueKind::Table(table) = &value.kind else { return };
-    if matches!(shape, Shape::Value) {
+    if matches!(shape, Shape::Value | Shape::Any) {
         return;
     }
     for (name, below) in table {
@@ -95,6 +96,42 @@ pub fn relations(config: &Config, top: &Item, registered: &[String]) {
             let help = format!("write handler = {name:?} in a queue, or remove it");
             handlers.child(name).warn(format!("no queue uses handler {name:?}"), help);
         }
+    }
+}
+
+/// Notes what is odd about the schedules as they stand together. `host` is the host's zone, if it is known.
+pub fn schedules(config: &Config, top: &Item, host: Option<&str>) {
+    let items = top.child("schedules");
+    let known: Vec<String> = top.child("queues").entries().into_iter().map(|(name, _)| name).collect();
+    if !top.context().is_torn() {
+        for (name, schedule) in &config.schedules {
+            section::schedule::check_queue(schedule, &items.child(name), &known);
+        }
+    }
+    let zoneless: Vec<&str> = config
+        .schedules
+        .values()
+        .filter(|schedule| schedule.spec.timezone.is_some() && config.daemon.timezone.is_none())
+        .map(|schedule| schedule.name.as_str())
+        .filter(|name| {
+            !items.child(name).child("timezone").is_given() && !top.child("daemon").child("timezone").is_given()
+        })
+        .collect();
+    if let Some(first) = zoneless.first() {
+        let who = match zoneless.len() {
+            1 => format!("schedule {first:?} names no time zone and follows"),
+            n => format!("{n} schedules name no time zone and follow"),
+        };
+        let (whose, zone) = match host {
+            Some(zone) => (format!("that of this host, {zone:?}"), zone),
+            None => (format!("{:?}, since that of this host is not known", zone::UNKNOWN), "Europe/Berlin"),
+        };
+        let help = format!("write timezone = {zone:?} there, or in [daemon] for all");
+        items.child(first).warn(format!("{who} {whose}"), help);
+    }
+    if let Some(crowd) = crowd::find(config) {
+        let first = items.child(crowd.names[0]);
+        first.warn(crowd.to_string(), "give some of them another minute, or a jitter of a few minutes");
     }
 }
 

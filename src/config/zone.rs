@@ -7,19 +7,26 @@ use crate::job::Schedule;
 /// Protocol: appendix A; BullMQ takes the same for a pattern without a zone.
 #[must_use]
 pub fn local_zone() -> String {
-    let given = std::env::var("TZ").ok().filter(|zone| !zone.is_empty());
-    let found = match &given {
-        Some(zone) => named(zone),
-        None => iana_time_zone::get_timezone().ok().and_then(|zone| named(&zone)),
-    };
-    found.unwrap_or_else(|| {
+    let given = std::env::var("TZ").ok();
+    of_host(given.as_deref()).unwrap_or_else(|| {
         tracing::warn!(
             TZ = given,
             "the time zone of this host is not known: cron patterns without one follow UTC; \
              set TZ to a name as in Europe/Berlin"
         );
-        "UTC".to_owned()
+        UNKNOWN.to_owned()
     })
+}
+
+/// What a host follows whose zone is not known.
+pub(super) const UNKNOWN: &str = "UTC";
+
+/// The zone of a host where `TZ` says this; `None` when it is not known.
+pub(super) fn of_host(given: Option<&str>) -> Option<String> {
+    match given.filter(|zone| !zone.is_empty()) {
+        Some(zone) => named(zone),
+        None => iana_time_zone::get_timezone().ok().and_then(|zone| named(&zone)),
+    }
 }
 
 /// A zone's name, out of what stands in `TZ`: also with a colon in front, or as the path of its file.

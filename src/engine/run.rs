@@ -113,14 +113,15 @@ impl Engine {
         let mut all: Vec<Arc<dyn super::Observer>> = vec![Arc::new(LogObserver)];
         all.extend(observers);
         let register = Register::default();
-        let shared = Arc::new(Shared::new(
+        let shared = Shared::new(
             Instance::incarnation(&instance.id),
             store.prefix(),
             Observers(all.into()),
             Arc::clone(&register),
             handlers,
             until.max_jobs,
-        ));
+        );
+        let shared = Arc::new(shared.with_zone(config.daemon.timezone.as_deref()));
         // a subscriber may sit at a replica, where this server cannot see it
         let always_publish = store.server().await.is_ok_and(|info| info.connected_replicas > 0);
         let mut run = Run {

@@ -56,6 +56,14 @@ impl Shared {
         Arc::clone(self.zone.get_or_init(|| config::local_zone().into()))
     }
 
+    /// Takes a zone other than the host's; before the first one asks.
+    pub(crate) fn with_zone(self, zone: Option<&str>) -> Self {
+        if let Some(zone) = zone {
+            let _ = self.zone.set(zone.into());
+        }
+        self
+    }
+
     pub(crate) fn tell(&self, event: &Event) {
         self.observers.tell(event);
     }

@@ -102,6 +102,6 @@ fn leaves(shape: &'static Shape, keys: &mut Vec<&'static str>) {
                 leaves(below, keys);
             }
         }
-        Shape::Value | Shape::Free | Shape::Words(_) => {}
+        Shape::Value | Shape::Free | Shape::Words(_) | Shape::Any => {}
     }
 }

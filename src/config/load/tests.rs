@@ -1,3 +1,5 @@
+mod schedules;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -902,8 +904,10 @@ fn what_is_shown_loads_again_and_hides_secrets() {
 
 #[test]
 fn what_is_shown_has_every_key_there_is() {
-    let text = "[daemon]\nname = \"n\"\nstate_dir = \"/s\"\n[queues.q]\nhandler = \"a\"\nroutes = { x = \"b\", y = \"c\" }\n\
-                [handlers.a.http]\nurl = \"http://x\"\n[handlers.b.command]\nargv = [\"x\"]\ndirectory = \"/\"\n[handlers.c.log]\n";
+    let text = "[daemon]\nname = \"n\"\nstate_dir = \"/s\"\ntimezone = \"UTC\"\n[queues.q]\nhandler = \"a\"\nroutes = { x = \"b\", y = \"c\" }\n\
+                [handlers.a.http]\nurl = \"http://x\"\n[handlers.b.command]\nargv = [\"x\"]\ndirectory = \"/\"\n[handlers.c.log]\n\
+                [schedules.s]\ncron = \"0 3 * * *\"\nqueue = \"q\"\nattempts = 1\nbackoff = {}\nkeep_completed = 1\nkeep_failed = 1\n\
+                starts = \"2027-01-01\"\nends = \"2027-12-31\"\ndescription = \"d\"\n";
     let shown = crate::config::show_json(&Files::one(text).load());
     let root = &crate::config::schema::ROOT;
     let sorted = |mut names: Vec<String>| {
@@ -921,6 +925,9 @@ fn what_is_shown_has_every_key_there_is() {
     // user and password stand in the URL
     assert_eq!(keys(&shown["redis"]), known(root.child("redis").unwrap(), &["username", "password"]));
     assert_eq!(keys(&shown["queues"]["q"]), known(root.child("defaults").unwrap(), &[]));
+    // cron is there instead
+    let schedule = root.child("schedules").unwrap().child("s").unwrap();
+    assert_eq!(keys(&shown["schedules"]["s"]), known(schedule, &["every"]));
     let kinds = root.child("handlers").unwrap().child("a").unwrap();
     for (name, kind) in [("a", "http"), ("b", "command"), ("c", "log")] {
         assert_eq!(keys(&shown["handlers"][name][kind]), known(kinds.child(kind).unwrap(), &[]), "{kind}");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::schedule::zone_is_known;
 use crate::config::read::Item;
 use crate::config::schema::nearest;
 use crate::config::{Daemon, Log, LogFormat, Shutdown};
@@ -15,7 +16,9 @@ pub fn daemon(item: &Item) -> Daemon {
     if text.as_ref().is_some_and(|text| text.chars().any(|c| c.is_control() || c == ':')) {
         name.error("name must not hold ':' or control characters", "use letters, digits and '-'");
     }
-    Daemon { name: text, state_dir: item.child("state_dir").file_path() }
+    let zone = item.child("timezone");
+    let timezone = zone.text().filter(|text| zone_is_known(&zone, text));
+    Daemon { name: text, state_dir: item.child("state_dir").file_path(), timezone }
 }
 
 pub fn shutdown(item: &Item) -> Shutdown {

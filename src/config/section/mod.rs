@@ -5,6 +5,7 @@ pub mod daemon;
 pub mod handler;
 pub mod queue;
 pub mod redis;
+pub mod schedule;
 pub mod secret;
 pub mod status;
 

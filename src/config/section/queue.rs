@@ -48,10 +48,7 @@ pub fn queue(item: &Item, base: Queue) -> Queue {
 
 fn policy(item: &Item, base: &Policy) -> Policy {
     let backoff = item.child("backoff");
-    backoff.expect_table();
-    let kinds = [("fixed", &BackoffKind::Fixed), ("exponential", &BackoffKind::Exponential)];
-    let kind = backoff.child("type").word(&kinds, &base.backoff.kind).clone();
-    let delay = backoff.child("delay").duration(Duration::ZERO..=YEAR, base.backoff.delay);
+    let (kind, delay) = kind_and_delay(&backoff, &base.backoff);
     let max = backoff.child("max").optional_duration(MS..=YEAR, base.backoff_max);
     if let Some(max) = max.filter(|max| *max < delay) {
         let text = |what| format!("backoff delay {} is cut to {what}, {}", show_duration(delay), show_duration(max));
@@ -74,9 +71,17 @@ fn policy(item: &Item, base: &Policy) -> Policy {
     }
 }
 
+/// What a job can say of its backoff too.
+pub fn kind_and_delay(item: &Item, base: &Backoff) -> (BackoffKind, Duration) {
+    item.expect_table();
+    let kinds = [("fixed", &BackoffKind::Fixed), ("exponential", &BackoffKind::Exponential)];
+    let kind = item.child("type").word(&kinds, &base.kind).clone();
+    (kind, item.child("delay").duration(Duration::ZERO..=YEAR, base.delay))
+}
+
 /// `true` keeps all, `false` none, a number so many; a table says count, age and limit, and
 /// what it does not name is unbounded.
-fn keep(item: &Item, base: Keep) -> Keep {
+pub fn keep(item: &Item, base: Keep) -> Keep {
     if item.is_table() {
         let counted = |name: &str, least: i128| item.child(name).optional_whole::<u64>(least..=MOST, None);
         let (count, limit) = (counted("count", 0), counted("limit", 1));
