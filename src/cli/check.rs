@@ -1,5 +1,7 @@
 //! `oxherd check`: the configuration read and validated as `run` would, without network.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use serde_json::json;
 
@@ -8,6 +10,7 @@ use super::session::Session;
 use super::{Error, Exit};
 use crate::config;
 use crate::config::{Problem, Severity};
+use crate::daemon::escape;
 
 /// Prints every problem with file, line and column. Exit 0 when there is no error, else 78.
 #[derive(Args)]
@@ -30,6 +33,8 @@ impl Check {
                 "warnings": warnings,
                 "queues": config.as_ref().map(|config| config.queues.len()),
                 "handlers": config.as_ref().map(|config| config.handlers.len()),
+                "schedules": config.as_ref().map(|config| config.schedules.len()),
+                "keptAlone": config.as_ref().map(kept_alone),
                 "problems": problems,
             }))?;
         } else {
@@ -68,9 +73,31 @@ fn print(
         count(config.queues.len(), "queue"),
         count(config.handlers.len(), "handler")
     );
+    if !config.schedules.is_empty() {
+        summary = format!("{summary}, {}", count(config.schedules.len(), "schedule"));
+    }
     if warnings > 0 {
         summary = format!("{summary}, {}", out.paint(Colour::Yellow, count(warnings, "warning")));
     }
+    let mut reasons: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for (name, settings) in kept_alone(config) {
+        reasons.entry(settings.join(", ")).or_default().push(name);
+    }
+    for (settings, names) in reasons {
+        let shown = names.iter().take(SHOWN).map(|name| escape::text(name)).collect::<Vec<_>>().join(", ");
+        let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
+        let line = format!("kept by oxherd alone, as BullMQ has no place for {settings}: {shown}{more}");
+        out.line(out.paint(Colour::Dim, line))?;
+    }
     out.line(summary)?;
     Ok(())
+}
+
+/// Schedules named on one line.
+const SHOWN: usize = 10;
+
+/// The schedules that no BullMQ job scheduler can carry, and the settings that keep it from that.
+fn kept_alone(config: &config::Config) -> BTreeMap<&str, Vec<&'static str>> {
+    let settings = |(name, schedule): (_, &config::Schedule)| Some((name, schedule.fits_bullmq().err()?));
+    config.schedules.iter().map(|(name, schedule)| (name.as_str(), schedule)).filter_map(settings).collect()
 }

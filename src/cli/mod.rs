@@ -16,6 +16,7 @@ mod print;
 mod progress;
 mod queue;
 mod run;
+mod schedule;
 mod session;
 mod time;
 mod value;
@@ -84,6 +85,9 @@ enum Verb {
     /// Add jobs, look at them, and change what is to become of them
     #[command(subcommand)]
     Job(job::Verb),
+    /// Look at jobs that come again and again
+    #[command(subcommand)]
+    Schedule(schedule::Verb),
     /// Follow status changes live
     Watch(watch::Watch),
     /// Measure this machine: no-op jobs through the whole path
@@ -129,6 +133,7 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<Exit, Error> {
         Verb::Check(check) => check.execute(session),
         Verb::Queue(verb) => verb.execute(session),
         Verb::Job(verb) => verb.execute(session),
+        Verb::Schedule(verb) => verb.execute(session),
         Verb::Watch(watch) => watch.execute(session),
         Verb::Bench(bench) => bench.execute(session),
         Verb::Healthcheck(healthcheck) => healthcheck.execute(session),

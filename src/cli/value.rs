@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
+use chrono::DateTime;
+
 use crate::config::RateLimit;
-use crate::job::{Backoff, BackoffKind, Deduplication, JobId, NameError, QueueName, State, state::UnknownState};
+use crate::job::schedule::day;
+use crate::job::{
+    Backoff, BackoffKind, Deduplication, JobId, NameError, QueueName, State, UnixMillis, state::UnknownState,
+};
 
 /// `KEY=VALUE`.
 pub fn assignment(text: &str) -> Result<String, String> {
@@ -16,6 +21,25 @@ pub fn assignment(text: &str) -> Result<String, String> {
 /// `500ms`, `30s`, `10m`, `24h`, `7d`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|e| format!("{e}; expected a time with its unit, such as 30s or 10m"))
+}
+
+/// Where times begin to be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Since {
+    Moment(UnixMillis),
+    /// A day, in whichever time zone; checked to be one.
+    Day(String),
+}
+
+/// `2027-03-28T03:00:00+02:00`, `2027-03-28`.
+pub fn since(text: &str) -> Result<Since, String> {
+    if day(text, "UTC").is_some() {
+        return Ok(Since::Day(text.to_owned()));
+    }
+    let moment = DateTime::parse_from_rfc3339(text).map_err(|error| {
+        format!("{error}; expected a day or a time with its offset, as in 2027-03-28 or 2027-03-28T03:00:00+02:00")
+    })?;
+    Ok(Since::Moment(UnixMillis(moment.timestamp_millis())))
 }
 
 /// `exponential:2s`, `fixed:500ms`; a bare time is fixed.

@@ -13,6 +13,7 @@ mod harness;
 mod jobs;
 mod queues;
 mod run;
+mod schedules;
 mod seed;
 mod transfer;
 mod watch;
