@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::job::{Job, JobId, QueueName};
+use crate::job::{Backoff, BackoffKind, Job, JobId, QueueName};
 
 /// Something that happened to a job or a queue.
 #[derive(Debug, Clone)]
@@ -101,6 +101,12 @@ impl Observer for LogObserver {
             Event::Retrying { job, reason, wait } => {
                 let wait = wait.as_millis();
                 tracing::info!(queue = %job.queue, job = %job.id, name = %job.name, attempt = job.attempt(), reason, wait, "retrying");
+                if let Some(Backoff { kind: BackoffKind::Other(strategy), .. }) = &job.opts.backoff {
+                    tracing::warn!(
+                        queue = %job.queue, job = %job.id, strategy,
+                        "only the worker that registered this backoff knows it: the delay it names is waited as of a fixed one"
+                    );
+                }
             }
             Event::Deferred { job, reason, wait } => {
                 let wait = wait.as_millis();

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_job_runs_although_redis_is_away_and_its_series_goes_on_when_it_is_back() {
+    async fn defect_12_a_job_runs_although_redis_is_away_and_its_series_goes_on_when_it_is_back() {
         let (mut server, queue, job) = taken().await;
         server.stop();
         let begun = Instant::now();

@@ -8,7 +8,7 @@ pub enum BackoffKind {
     Fixed,
     Exponential,
     /// A strategy somebody's Node worker has registered under this name. We have no code for
-    /// it and treat it as fixed; the caller logs it.
+    /// it and treat it as fixed; the log says so at each retry.
     Other(String),
 }
 

@@ -39,6 +39,16 @@ fn the_jobs_own_options_win_and_the_file_fills_what_is_unset() {
 }
 
 #[test]
+fn defect_13_a_backoff_nobody_knows_waits_like_a_fixed_one() {
+    for (backoff, wait) in [(r#"{"type":"mine","delay":70,"jitter":0}"#, 70), (r#"{"type":"mine"}"#, 0)] {
+        let mut job = job(&format!(r#"{{"attempts":3,"backoff":{backoff}}}"#));
+        job.attempts_made = 1;
+        let Verdict::Retry { wait: waits, .. } = judge_now(&job, Outcome::retry("x")) else { panic!("{backoff}") };
+        assert_eq!(waits, Duration::from_millis(wait), "{backoff}");
+    }
+}
+
+#[test]
 fn started_too_often_is_the_end() {
     let mut j = job(r#"{"attempts":9,"maxStartedAttempts":2}"#);
     assert!(matches!(judge_now(&j, Outcome::retry("x")), Verdict::Retry { .. }));

@@ -76,7 +76,7 @@ async fn trees_are_added_level_by_level_over_all_queues() {
 }
 
 #[tokio::test]
-async fn a_flow_that_is_refused_leaves_no_trace() {
+async fn defect_9_a_flow_that_is_refused_leaves_no_trace() {
     let rig = Rig::new().await;
     rig.add(&node("old", &[node("taken", &[])])).await.unwrap();
     let before = everything(&rig.store).await;

@@ -109,7 +109,7 @@ async fn a_scheduler_is_listed_as_it_was_made() {
 }
 
 #[tokio::test]
-async fn an_entry_without_a_definition_is_told_and_stays() {
+async fn defect_15_an_entry_without_a_definition_is_told_and_stays() {
     let rig = Rig::new().await;
     rig.server.run("ZADD bull:q:repeat 5 lost").await;
     for _ in 0..2 {
@@ -144,7 +144,7 @@ async fn what_cannot_be_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn an_upsert_replaces_the_iteration_that_waits_in_either_list_of_a_paused_queue() {
+async fn defect_5_an_upsert_replaces_the_iteration_that_waits_in_either_list_of_a_paused_queue() {
     for version in ["5.81.5", "6.7.0"] {
         let rig = Rig::new().await;
         let queue = rig.queue();
@@ -166,7 +166,7 @@ async fn an_upsert_replaces_the_iteration_that_waits_in_either_list_of_a_paused_
 }
 
 #[tokio::test]
-async fn no_iteration_is_written_over() {
+async fn defect_6_no_iteration_is_written_over() {
     let rig = Rig::new().await;
     let queue = rig.queue();
     let at_once = SchedulerSpec { immediately: true, ..cron("0 0 1 1 *") };

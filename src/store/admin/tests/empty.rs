@@ -232,6 +232,25 @@ async fn defect_7_obliterate_leaves_nothing_behind() {
 }
 
 #[tokio::test]
+async fn defect_8_the_counts_of_finished_jobs_outlive_whatever_empties_a_queue() {
+    let rig = Rig::new().await;
+    for target in ["completed", "failed"] {
+        rig.redis(&format!("HSET bull:q:metrics:{target} count 3 prevTS 1 prevCount 2")).await;
+        rig.redis(&format!("LPUSH bull:q:metrics:{target}:data 1 2")).await;
+    }
+    rig.add(&["{}", r#"{"priority":1}"#, r#"{"delay":9000}"#, "{}"]).await;
+    rig.take("t:1", 1).await;
+    rig.complete("1", "t:1").await;
+    rig.queue.clean(Duration::ZERO, 0, State::Completed).await.unwrap();
+    rig.queue.remove(&id("4"), true).await.unwrap();
+    rig.queue.drain(true).await.unwrap();
+    rig.queue.trim_events(0).await.unwrap();
+    let figures =
+        ["completed", "completed:data", "failed", "failed:data"].map(|name| format!("bull:q:metrics:{name}"));
+    assert_eq!(rig.keys().await, figures);
+}
+
+#[tokio::test]
 async fn defect_2_ids_without_a_job_are_emptied_like_any() {
     let rig = Rig::new().await;
     rig.redis("LPUSH bull:q:wait ghost 0:0").await;

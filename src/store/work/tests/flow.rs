@@ -81,7 +81,7 @@ async fn the_last_two_children_in_one_call_release_their_parent_once() {
 }
 
 #[tokio::test]
-async fn retention_of_failed_children_releases_their_parent() {
+async fn defect_10_failed_children_that_are_not_kept_release_their_parent_as_with_bullmq() {
     let rig = Rig::new().await;
     rig.add(&["{}"; 2]).await;
     rig.redis("HSET bull:q:p name parent").await;
