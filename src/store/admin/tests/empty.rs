@@ -245,8 +245,7 @@ async fn defect_8_the_counts_of_finished_jobs_outlive_whatever_empties_a_queue()
     rig.queue.remove(&id("4"), true).await.unwrap();
     rig.queue.drain(true).await.unwrap();
     rig.queue.trim_events(0).await.unwrap();
-    let figures =
-        ["completed", "completed:data", "failed", "failed:data"].map(|name| format!("bull:q:metrics:{name}"));
+    let figures = ["completed", "completed:data", "failed", "failed:data"].map(|name| format!("bull:q:metrics:{name}"));
     assert_eq!(rig.keys().await, figures);
 }
 
