@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::config::schema::{ROOT, Shape};
+use crate::job::Keep;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -74,6 +75,24 @@ fn the_example_shows_the_defaults() {
         (queue.max_payload, queue.metrics, queue.unmatched, queue.placement),
         (plain.max_payload, plain.metrics, plain.unmatched, plain.placement)
     );
+}
+
+#[test]
+fn the_settings_for_those_who_come_from_bullmq_decide_as_it_does() {
+    let page = fs::read_to_string(root().join("docs/protocol.md")).unwrap();
+    let block = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("oxherd.toml");
+    fs::write(&file, format!("{block}\n[queues.q]\nhandler = \"mine\"\n")).unwrap();
+    let options = LoadOptions { files: vec![file], handlers: vec!["mine".into()], ..LoadOptions::default() };
+    let config = load(&options).unwrap().0;
+    let policy = &config.queues["q"].policy;
+    // a job without options has one try; one that has more is tried again at once, and all are kept
+    assert_eq!((policy.attempts, policy.backoff_max, policy.jitter), (1, None, 0.0));
+    for failures in [1, 9] {
+        assert!(policy.backoff.wait(failures, policy.jitter, policy.backoff_max, 0.5).is_zero());
+    }
+    assert_eq!((policy.keep_completed, policy.keep_failed), (Keep::All, Keep::All));
 }
 
 #[test]
