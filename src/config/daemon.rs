@@ -14,6 +14,11 @@ pub struct Daemon {
     pub timezone: Option<String>,
 }
 
+impl Daemon {
+    /// What a daemon without a name is called where it needs one.
+    pub const NAME: &'static str = "oxherd";
+}
+
 /// `[shutdown]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shutdown {

@@ -74,6 +74,11 @@ impl Keys {
         format!("{}{id}:{kind}", self.base)
     }
 
+    /// Job schedulers by the moment of their next job.
+    pub(crate) fn schedulers(&self) -> String {
+        self.key("repeat")
+    }
+
     pub(crate) fn limiter(&self) -> String {
         self.key("limiter")
     }

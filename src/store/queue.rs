@@ -100,8 +100,13 @@ impl Store {
 impl Queue {
     /// The same queue, but where a job's state is changed through this handle a status message goes out.
     #[must_use]
-    pub fn announcing(mut self, status: &config::Status) -> Self {
-        self.status = status_arguments(status, &self.name, 1, false);
+    pub fn announcing(self, status: &config::Status) -> Self {
+        self.announcing_as(status, 1, false)
+    }
+
+    /// With the attempts of jobs that do not name theirs; `always` publishes also when nobody listens on this server.
+    pub(crate) fn announcing_as(mut self, status: &config::Status, attempts: u32, always: bool) -> Self {
+        self.status = status_arguments(status, &self.name, attempts, always);
         self
     }
 

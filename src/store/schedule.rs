@@ -1,6 +1,38 @@
 //! Job schedulers: made, listed and removed. Protocol: §5.13.
 //!
-//! For producers and the command line; what makes an iteration be followed by the next is in `next`.
+//! For producers and the command line; what makes an iteration be followed by the next is in `next`, the schedules of
+//! a configuration are in `put`, `kept` and `fire`.
+//!
+//! # Where a schedule is kept
+//!
+//! Every schedule of ours is a BullMQ job scheduler: an entry of `K(repeat)` scored by its next time, and the hash
+//! `K(repeat:<name>)` with BullMQ's own fields, so that every dashboard shows it. Our fields stand beside them:
+//!
+//! | field | what it holds |
+//! |---|---|
+//! | `oxherd.mark` | who made it, its revision, hashes of its definition and of its times; JSON |
+//! | `oxherd.definition` | the whole of it, so that any instance can fire it; JSON |
+//! | `oxherd.fired` | the last time that was claimed, ms |
+//! | `oxherd.last` | id of its last job |
+//! | `oxherd.pending` | the time whose job waits for the one before to end (`overlap = "queue"`), ms |
+//! | `oxherd.paused` | there while it is paused |
+//!
+//! What BullMQ can carry ([`config::Schedule::fits_bullmq`]) is a series of BullMQ's own: its next job is there before its
+//! time, and whoever works the queue, oxherd or Node, has a job taken followed by the next. Instances of oxherd do the
+//! same when a time has come and nobody has taken its job, so that a queue that is behind misses no time. Both ask
+//! whether the series still stands at that time, so one of them does it.
+//!
+//! Everything else would be something else in BullMQ's hands: it knows neither overlap nor jitter, and makes a job when
+//! the one before is taken. Such a schedule has no job before its time. Instances of oxherd, as many as there are, claim
+//! each time: one script compares the entry's score with the time, moves it to the next one, and adds the job. There is
+//! no leader to lose, a job never comes without its claim or a claim without its job, and a clock that jumps back finds
+//! its times claimed. Its jobs are iterations like BullMQ's own and may be worked by anyone; none of them is ever the
+//! current one, so nobody has them followed. The price: while no oxherd runs, such a schedule stands still, and its
+//! times are made up for as it says when one does.
+//!
+//! The definition in Redis is what is fired, not the file's: instances with different files agree on every time at
+//! once. A file only writes, at start and reload, and each write asks whether the entry is still what was seen.
+//! Entries that are gone are never written but then, so what was removed stays removed.
 //!
 //! # Where a mark of ours lives
 //!
@@ -15,13 +47,22 @@
 //! So the mark says who defined the scheduler as it stands: whoever upserts it makes it his own. There is no place in
 //! the scheduler itself that an upsert keeps; only its id outlives one.
 
+mod diff;
+mod fire;
+mod kept;
+mod mark;
 mod next;
+mod put;
 
 use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
+pub use diff::ScheduleStep;
+pub(crate) use fire::{Claim, Fired, FiredJob, Firing, NEVER};
+pub(crate) use kept::StoredSchedule;
+pub use mark::{Mark, Origin};
 pub(crate) use next::NextIteration;
 
 use super::error::Error;
@@ -35,13 +76,46 @@ use crate::job::{JobId, SchedulerSpec, SpecError, Template, UnixMillis, millis};
 const OWN: [&str; 8] = ["repeat", "rep", "repeatJobKey", "jobId", "delay", "del", "timestamp", "prevMillis"];
 
 /// A job scheduler as it stands in Redis.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StoredScheduler {
     pub id: String,
     /// When its current iteration is due, or was; `None` when it is not listed in the queue.
     pub next: Option<UnixMillis>,
     /// `None` when the queue lists the scheduler but holds no definition.
     pub definition: Option<Definition>,
+    /// What else there is to a schedule of ours; `None` for any other job scheduler.
+    pub own: Option<OwnSchedule>,
+}
+
+/// A schedule of ours, as it stands in Redis.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OwnSchedule {
+    pub mark: Mark,
+    /// `None` when it cannot be read, as one of a newer release.
+    pub schedule: Option<config::Schedule>,
+    pub is_paused: bool,
+    /// The last time that was claimed.
+    pub fired: Option<UnixMillis>,
+    /// A time whose job waits for the one before to end.
+    pub put_off: Option<UnixMillis>,
+    pub last: Option<LastJob>,
+}
+
+/// The last job of a schedule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastJob {
+    pub id: JobId,
+    pub outcome: LastOutcome,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastOutcome {
+    Completed,
+    Failed,
+    Unfinished,
+    /// It was deleted, as finished jobs are after a while.
+    Gone,
 }
 
 /// What a scheduler's hash says.
@@ -140,7 +214,7 @@ impl Queue {
     /// Removes a job scheduler with the iteration that waits for its time; one that is waiting to be taken, or running,
     /// stays and is the last. False when there was no such scheduler. Safe to repeat.
     pub async fn remove_scheduler(&self, id: &str) -> Result<bool, Error> {
-        let args = vec![self.keys.base().into(), id.into()];
+        let args = vec![self.keys.base().into(), id.into(), "".into()];
         let script = &REMOVE_SCHEDULER;
         let answer = self.store.command().script(script, &self.keys.meta(), args).await?;
         Ok(reply::integer(script.name, &answer)? == 0)
@@ -172,7 +246,8 @@ impl Queue {
             let id = reply::text(script.name, part())?;
             let next = part().as_string().and_then(|ms| ms.parse().ok()).map(UnixMillis);
             let fields = reply::texts(script.name, part())?;
-            found.push(StoredScheduler { id, next, definition: Definition::read(&fields) });
+            let own = OwnSchedule::read(&fields, part().as_string().as_deref());
+            found.push(StoredScheduler { id, next, definition: Definition::read(&fields), own });
         }
         Ok(found)
     }
@@ -184,7 +259,7 @@ impl Definition {
         if fields.is_empty() {
             return None;
         }
-        let field = |name: &str| fields.chunks(2).find(|pair| pair[0] == name).map(|pair| pair[1].clone());
+        let field = |name: &str| field(fields, name).map(str::to_owned);
         Some(Self {
             name: field("name").unwrap_or_default(),
             spec: SchedulerSpec::read(|name| field(name).map(Json::String)),
@@ -193,6 +268,32 @@ impl Definition {
             opts: field("opts"),
         })
     }
+}
+
+impl OwnSchedule {
+    /// From fields and values in turn, and what became of its last job.
+    fn read(fields: &[String], last: Option<&str>) -> Option<Self> {
+        let mark = field(fields, "oxherd.mark").and_then(Mark::read)?;
+        let moment = |name| field(fields, name).and_then(|ms| ms.parse().ok()).map(UnixMillis);
+        let outcome = match last {
+            Some("completed") => LastOutcome::Completed,
+            Some("failed") => LastOutcome::Failed,
+            Some("unfinished") => LastOutcome::Unfinished,
+            _ => LastOutcome::Gone,
+        };
+        Some(Self {
+            schedule: field(fields, "oxherd.definition").and_then(|text| mark::decode(text, mark.revision).ok()),
+            is_paused: field(fields, "oxherd.paused").is_some(),
+            fired: moment("oxherd.fired"),
+            put_off: moment("oxherd.pending"),
+            last: field(fields, "oxherd.last").map(|id| LastJob { id: JobId::stored(id), outcome }),
+            mark,
+        })
+    }
+}
+
+fn field<'a>(fields: &'a [String], name: &str) -> Option<&'a str> {
+    fields.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| pair[1].as_str())
 }
 
 /// The members of a job's options, each as it is written.

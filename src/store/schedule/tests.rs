@@ -97,8 +97,12 @@ async fn a_scheduler_is_listed_as_it_was_made() {
         data: Some(r#"{"x":[]}"#.into()),
         opts: Some(r#"{"attempts":2}"#.into()),
     };
-    let expected =
-        StoredScheduler { id: "a:b".into(), next: Some(UnixMillis(T0 + 100_000)), definition: Some(definition) };
+    let expected = StoredScheduler {
+        id: "a:b".into(),
+        next: Some(UnixMillis(T0 + 100_000)),
+        definition: Some(definition),
+        own: None,
+    };
     assert_eq!(listed[1], expected);
     assert_eq!(queue.scheduler("a:b").await.unwrap().unwrap(), expected);
     assert_eq!(queue.schedulers(1, 1).await.unwrap().len(), 1);
@@ -113,7 +117,7 @@ async fn defect_15_an_entry_without_a_definition_is_told_and_stays() {
     let rig = Rig::new().await;
     rig.server.run("ZADD bull:q:repeat 5 lost").await;
     for _ in 0..2 {
-        let lost = StoredScheduler { id: "lost".into(), next: Some(UnixMillis(5)), definition: None };
+        let lost = StoredScheduler { id: "lost".into(), next: Some(UnixMillis(5)), definition: None, own: None };
         assert_eq!(rig.queue().schedulers(0, 10).await.unwrap(), [lost]);
     }
 }

@@ -40,7 +40,8 @@ local prev = tonumber(score)
 if ARGV[6] ~= 'repeat:' .. sid .. ':' .. string.format('%.0f', prev) then
   return {'passed'}
 end
-local stored = redis.call('HMGET', definition, 'name', 'data', 'every', 'offset', 'startDate', 'ic')
+local stored = redis.call('HMGET', definition, 'name', 'data', 'every', 'offset', 'startDate', 'ic',
+  'oxherd.mark')
 if ARGV[13] == '1' and not stored[6] then
   return {'legacy'}
 end
@@ -65,7 +66,11 @@ if not data and not stored[6] and taken[2] and taken[2] ~= '{}' then
   redis.call('HSET', definition, 'data', data)
 end
 redis.call('HINCRBY', definition, 'ic', 1)
+if stored[7] then
+  redis.call('HSET', definition, 'oxherd.last', ARGV[6], 'oxherd.fired', score)
+end
 redis.call('INCR', base .. 'id')
+redis.call('ZADD', base .. 'repeat', string.format('%.0f', next), sid)
 return {'added', add_iteration(q, sid, next, now, {
   name = stored[1] or taken[1] or sid,
   data = data or '{}',

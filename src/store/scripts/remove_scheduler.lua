@@ -5,8 +5,9 @@
 
   ARGV[1]  text  base "P:Q:"
   ARGV[2]  text  id of the scheduler
+  ARGV[3]  text  its mark, as the caller has seen it; "" removes it whatever it is
 
-  Reply:   0, or 1 when there was none
+  Reply:   0, or 1 when there was none, or none with that mark
   Codes:   none
   Events:  removed
   Protocol: §5.13.5, bullmq 5.81.5 and 6.7.0
@@ -16,6 +17,14 @@
 --@include delete_jobs
 
 local base, sid = ARGV[1], ARGV[2]
+local mark = redis.pcall('HGET', base .. 'repeat:' .. sid, 'oxherd.mark')
+if ARGV[3] ~= '' and mark ~= ARGV[3] then
+  return 1
+end
+if type(mark) == 'string' then
+  -- tells those who fire it to look
+  redis.call('HINCRBY', base .. 'meta', 'oxherd.schedules', 1)
+end
 local score = redis.call('ZSCORE', base .. 'repeat', sid)
 if score then
   local id = 'repeat:' .. sid .. ':' .. string.format('%.0f', tonumber(score))

@@ -4,7 +4,8 @@
   ARGV[2]  int      entries to skip
   ARGV[3]  int      entries wanted
   ARGV[n…] text     instead of a page: ids of schedulers
-  Reply: id, ms of the current iteration (text or false), fields and values of the definition, for each
+  Reply: id, ms of the current iteration (text or false), fields and values of the definition, and what became of the job
+         it names as its last ("completed", "failed", "unfinished", "gone"; false where it names none), for each
   Protocol: §5.13.5, bullmq 5.81.5 and 6.7.0; an entry without a definition is told, not removed (§9.4, 15)
 ]]
 local base, found = ARGV[1], {}
@@ -15,6 +16,14 @@ if #ids == 0 then
 end
 for at, id in ipairs(ids) do
   local score = redis.call('ZSCORE', base .. 'repeat', id)
-  found[at] = {id, score and string.format('%.0f', tonumber(score)), redis.call('HGETALL', base .. 'repeat:' .. id)}
+  local last, state = redis.call('HGET', base .. 'repeat:' .. id, 'oxherd.last'), false
+  if last then
+    state = redis.call('ZSCORE', base .. 'completed', last) and 'completed'
+      or redis.call('ZSCORE', base .. 'failed', last) and 'failed'
+      or redis.call('EXISTS', base .. last) == 1 and 'unfinished' or 'gone'
+  end
+  found[at] = {
+    id, score and string.format('%.0f', tonumber(score)), redis.call('HGETALL', base .. 'repeat:' .. id), state
+  }
 end
 return found

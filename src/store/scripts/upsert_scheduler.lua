@@ -98,6 +98,7 @@ if place then
   end
   delete_jobs(base, {old})
 end
+redis.call('ZADD', base .. 'repeat', string.format('%.0f', next), sid)
 return add_iteration(q, sid, next, now, {
   name = ARGV[6],
   data = ARGV[7],

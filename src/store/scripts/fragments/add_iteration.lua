@@ -3,18 +3,18 @@
 --@include mark_delayed
 --@include make_ready
 --@include publish_status
--- Adds the iteration of the scheduler `sid` that is due at `next`, and makes it the current one. `job` holds name and
--- data; opts, its options as JSON up to the moment the id ends in; cron, whether they tell that moment once more;
--- priority, lifo, and deid, "" for none. The caller has counted the job in K(id). Returns the id.
+-- Adds the iteration of the scheduler `sid` for the moment `next`, which its id ends in. `job` holds name and data; opts,
+-- its options as JSON up to that moment; cron, whether they tell it once more; due, when it may be taken if that is
+-- another moment; priority, lifo, and deid, "" for none. The caller has counted the job in K(id), and makes it the
+-- current one if it is. Returns the id.
 local function add_iteration(q, sid, next, now, job, status)
   local moment = string.format('%.0f', next)
   local id = 'repeat:' .. sid .. ':' .. moment
-  local delay = math.max(0, next - now)
+  local delay = math.max(0, (job.due or next) - now)
   local opts = job.opts .. moment .. '","delay":' .. string.format('%.0f', delay)
   if job.cron then
     opts = opts .. ',"prevMillis":' .. moment
   end
-  redis.call('ZADD', q.base .. 'repeat', moment, sid)
   local extra = {'rjk', sid}
   if job.deid ~= '' then
     extra[3], extra[4] = 'deid', job.deid
