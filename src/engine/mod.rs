@@ -33,6 +33,7 @@ mod record;
 mod renewer;
 mod rescuer;
 mod run;
+mod scheduler;
 mod series;
 mod service;
 mod shared;
@@ -97,6 +98,18 @@ pub struct Until {
     pub max_time: Option<Duration>,
 }
 
+/// What an engine does about schedules.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scheduling {
+    /// Puts those of the configuration in force and fires them, beside working the queues.
+    #[default]
+    Beside,
+    /// Leaves them alone.
+    Without,
+    /// Does nothing else.
+    Only,
+}
+
 /// How it ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ending {
@@ -116,6 +129,7 @@ pub struct Engine {
     instance: Instance,
     until: Until,
     only: Vec<String>,
+    scheduling: Scheduling,
     observers: Vec<Arc<dyn Observer>>,
     orders: mpsc::UnboundedReceiver<Order>,
     handle: Handle,
@@ -129,6 +143,7 @@ pub struct Builder {
     instance: Instance,
     until: Until,
     only: Vec<String>,
+    scheduling: Scheduling,
     observers: Vec<Arc<dyn Observer>>,
 }
 
@@ -160,6 +175,7 @@ impl Engine {
             instance: Instance::default(),
             until: Until::default(),
             only: Vec::new(),
+            scheduling: Scheduling::default(),
             observers: Vec::new(),
         }
     }
@@ -213,6 +229,13 @@ impl Builder {
         self
     }
 
+    /// What it does about schedules; unless told otherwise it fires them.
+    #[must_use]
+    pub fn scheduling(mut self, scheduling: Scheduling) -> Self {
+        self.scheduling = scheduling;
+        self
+    }
+
     #[must_use]
     pub fn until(mut self, until: Until) -> Self {
         self.until = until;
@@ -233,7 +256,8 @@ impl Builder {
         if let Some(name) = self.only.iter().find(|name| !known.contains(name)) {
             return Err(Error::UnknownQueue { name: name.clone(), known });
         }
-        if known.is_empty() {
+        let fires = self.scheduling != Scheduling::Without && !self.config.schedules.is_empty();
+        if known.is_empty() && !fires {
             return Err(Error::NoQueues);
         }
         for queue in self.config.queues.values() {
@@ -247,6 +271,7 @@ impl Builder {
             instance: self.instance,
             until: self.until,
             only: self.only,
+            scheduling: self.scheduling,
             observers: self.observers,
             orders: receiver,
             handle: Handle { orders, phase },

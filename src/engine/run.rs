@@ -16,11 +16,12 @@ use super::phase::Phase;
 use super::pool::{Message, Pool, Settings};
 use super::renewer::{Register, Renewer};
 use super::rescuer::{Keeping, Kept, prune, rescue};
+use super::scheduler::{self, Wanted};
 use super::service::keep_running;
 use super::shared::{Handlers, Shared};
 use super::slots::{Slots, Stage};
 use super::status::{QueueSnapshot, RunningJob, Snapshot};
-use super::{Ending, Engine, Error, Handle, Instance, Order, Until};
+use super::{Ending, Engine, Error, Handle, Instance, Order, Scheduling, Until};
 use crate::config::{self, Config};
 use crate::handler::{Registry, Router};
 use crate::job::QueueName;
@@ -30,8 +31,8 @@ use crate::store::{Connection, Link, Store, WorkQueue};
 const LOOK: Duration = Duration::from_millis(100);
 /// How often the server's settings and clock are looked at.
 const CHECK: Duration = Duration::from_secs(60);
-/// Difference between our wall clock and the server's that is worth a warning.
-const SKEW: u64 = 1000;
+/// Difference between our wall clock and the server's that is worth a warning, and an error; ms.
+const SKEW: (u64, u64) = (500, 5000);
 /// How long handing back may take once handlers have been given up, Redis being slow.
 const CLOSING: Duration = Duration::from_secs(5);
 
@@ -47,12 +48,21 @@ struct Works {
     _name: Option<AbortOnDropHandle<()>>,
 }
 
+/// The scheduler at work; it ends with this.
+struct Schedules {
+    wanted: watch::Sender<Arc<Wanted>>,
+    _task: AbortOnDropHandle<()>,
+}
+
 struct Run {
     config: Config,
     registry: Registry,
     instance: Instance,
     until: Until,
     only: Vec<String>,
+    scheduling: Scheduling,
+    /// What the scheduler is to put in force; `None` without one.
+    schedules: Option<Schedules>,
     store: Store,
     shared: Arc<Shared>,
     doors: Doors,
@@ -106,7 +116,8 @@ impl Engine {
 
     /// On the engine's thread.
     async fn work(self, handlers: Handlers) -> Result<Ending, Error> {
-        let Self { config, registry, instance, until, only, observers, mut orders, handle, snapshot } = self;
+        let Self { config, registry, instance, until, only, scheduling, observers, mut orders, handle, snapshot } =
+            self;
         let Some(store) = open_unless_stopped(&config.redis, &instance, &mut orders, &handle).await? else {
             return Ok(Ending::default());
         };
@@ -130,6 +141,8 @@ impl Engine {
             instance,
             until,
             only,
+            scheduling,
+            schedules: None,
             store,
             shared,
             doors: Doors::default(),
@@ -148,6 +161,7 @@ impl Engine {
         }
         tracing::info!(instance = run.instance.id, redis = run.store.address(), queues = run.works.len(), "working");
         let services = run.start_services();
+        run.start_scheduler();
         run.obey(orders).await;
         let ending = run.end().await;
         // renewals stop last: until here an outcome may have been on its way
@@ -179,6 +193,9 @@ impl Drop for HandBackOnDrop {
 
 impl Run {
     fn queues_of(&self, config: &Config) -> Vec<config::Queue> {
+        if self.scheduling == Scheduling::Only {
+            return Vec::new();
+        }
         let wanted = |name: &String| self.only.is_empty() || self.only.contains(name);
         config.queues.iter().filter(|(name, _)| wanted(name)).map(|(_, queue)| queue.clone()).collect()
     }
@@ -267,6 +284,17 @@ impl Run {
             .into()
     }
 
+    fn start_scheduler(&mut self) {
+        if self.scheduling == Scheduling::Without {
+            return;
+        }
+        let (wanted, receiver) = watch::channel(Arc::new(Wanted::of(&self.config, self.always_publish)));
+        let owner: Arc<str> = self.config.daemon.name.as_deref().unwrap_or(config::Daemon::NAME).into();
+        let store = self.store.clone();
+        let doer = keep_running("scheduler", move || scheduler::fire(store.clone(), owner.clone(), receiver.clone()));
+        self.schedules = Some(Schedules { wanted, _task: AbortOnDropHandle::new(tokio::spawn(doer)) });
+    }
+
     /// Takes orders until one of them, or what was asked for at the start, begins the end.
     async fn obey(&mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
         let started = Instant::now();
@@ -322,6 +350,10 @@ impl Run {
             return;
         }
         self.phase = phase;
+        if phase >= Phase::Draining {
+            // those who add jobs end before those who do them
+            self.schedules = None;
+        }
         let running: usize = self.works.values().map(|works| works.slots.occupied()).sum();
         tracing::info!(phase = phase.as_str(), running, "phase");
         self.snapshot.send_modify(|snapshot| snapshot.phase = phase);
@@ -345,9 +377,13 @@ impl Run {
             return false;
         }
         for name in self.works.keys() {
-            match self.store.queue(name).counts().await {
-                Ok(counts) if counts.unfinished() == 0 => {}
-                _ => return false,
+            let queue = self.store.queue(name);
+            let Ok(counts) = queue.counts().await else { return false };
+            // what a job scheduler has ready for a later time is not waited for: another one would follow it
+            if counts.unfinished() > counts.delayed
+                || counts.delayed > 0 && queue.iterations_ahead().await != Ok(counts.delayed)
+            {
+                return false;
             }
         }
         true
@@ -398,6 +434,9 @@ impl Run {
         let status_changed = self.config.status != config.status;
         self.registry = registry;
         self.config = Config { redis: self.config.redis.clone(), daemon: self.config.daemon.clone(), ..config };
+        if let Some(schedules) = &self.schedules {
+            schedules.wanted.send_replace(Arc::new(Wanted::of(&self.config, self.always_publish)));
+        }
         let gone: Vec<QueueName> = self.works.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
         for name in gone {
             tracing::info!(queue = %name, "no longer worked");
@@ -558,7 +597,12 @@ async fn watch_link(store: Store) {
 /// Due times follow the server's clock; a host that is wrong still confuses those who compare logs.
 fn warn_of_skew(store: &Store) {
     let skew = store.skew();
-    if skew.unsigned_abs() > SKEW {
+    if skew.unsigned_abs() > SKEW.1 {
+        tracing::error!(
+            skew,
+            "this host's clock differs from the redis server's, in ms; due times follow the server's"
+        );
+    } else if skew.unsigned_abs() > SKEW.0 {
         tracing::warn!(skew, "this host's clock differs from the redis server's, in ms");
     }
 }
