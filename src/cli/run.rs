@@ -8,7 +8,7 @@ use super::session::{Session, runtime};
 use super::{Error, Exit, value};
 use crate::config;
 use crate::daemon::{Daemon, Logging};
-use crate::engine::Until;
+use crate::engine::{Scheduling, Until};
 use crate::job::QueueName;
 
 /// Longest wait for code that does not notice that everything else has ended.
@@ -24,9 +24,15 @@ pub struct Run {
     /// Work this queue of the configuration only; repeatable
     #[arg(long, value_name = "NAME", value_parser = value::queue)]
     queue: Vec<QueueName>,
-    /// Stop when the queues are empty; exit 1 if a job failed for good
+    /// Stop when the queues are empty but for jobs that schedulers have ready; exit 1 if a job failed for good
     #[arg(long)]
     drain: bool,
+    /// Leave the schedules of the configuration alone
+    #[arg(long, conflicts_with = "schedules_only")]
+    no_schedules: bool,
+    /// Fire the schedules of the configuration, and work no queue
+    #[arg(long, conflicts_with_all = ["queue", "drain", "max_jobs"])]
+    schedules_only: bool,
     /// Stop after this many jobs
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max_jobs: Option<u64>,
@@ -56,6 +62,11 @@ impl Run {
             logging,
             is_level_fixed: session.global.log_level.is_some(),
             only_queues: self.queue,
+            scheduling: match (self.no_schedules, self.schedules_only) {
+                (true, _) => Scheduling::Without,
+                (_, true) => Scheduling::Only,
+                _ => Scheduling::Beside,
+            },
             until: Until { drained: self.drain, max_jobs: self.max_jobs, max_time: self.max_time },
         };
         let runtime = runtime()?;

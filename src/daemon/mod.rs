@@ -20,7 +20,7 @@ pub use signals::Signals;
 pub use state::{StateDir, instance_id};
 
 use crate::config::{Config, LoadOptions};
-use crate::engine::{Ending, Engine, Handle, Instance, Until};
+use crate::engine::{Ending, Engine, Handle, Instance, Scheduling, Until};
 use crate::job::QueueName;
 
 /// What one start of the daemon needs to know.
@@ -33,6 +33,7 @@ pub struct Daemon {
     pub is_level_fixed: bool,
     /// Work these queues only; all when empty.
     pub only_queues: Vec<QueueName>,
+    pub scheduling: Scheduling,
     pub until: Until,
 }
 
@@ -50,6 +51,7 @@ impl Daemon {
             instance = id,
             pid = std::process::id(),
             queues = self.config.queues.len(),
+            schedules = self.config.schedules.len(),
             "oxherd starts"
         );
         if !previous.is_empty() {
@@ -64,6 +66,7 @@ impl Daemon {
         let engine = Engine::builder(self.config.clone())
             .instance(instance)
             .only_queues(self.only_queues.iter().map(ToString::to_string).collect())
+            .scheduling(self.scheduling)
             .until(self.until.clone())
             .build()?;
         let handle = engine.handle();

@@ -14,7 +14,7 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use crate::engine;
+use crate::{config, engine};
 
 const LOCK: &str = "lock";
 const INCARNATIONS: &str = "incarnations.json";
@@ -117,7 +117,8 @@ fn write_whole(path: &Path, incarnations: &Incarnations) -> io::Result<()> {
 #[must_use]
 pub fn instance_id(name: Option<&str>) -> String {
     let host = nix::unistd::gethostname().map_or_else(|_| "unknown".into(), |h| h.to_string_lossy().into_owned());
-    let id = format!("{}-{host}-{}-{}", name.unwrap_or("oxherd"), std::process::id(), engine::random_part());
+    let id =
+        format!("{}-{host}-{}-{}", name.unwrap_or(config::Daemon::NAME), std::process::id(), engine::random_part());
     // it becomes part of lock tokens and client names, where these would be taken for separators
     id.chars().map(|c| if c.is_whitespace() || c.is_control() || c == ':' { '-' } else { c }).collect()
 }
