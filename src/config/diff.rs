@@ -31,6 +31,14 @@ pub struct Schedules {
     pub changed: Vec<String>,
 }
 
+impl Schedules {
+    /// All of them.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        [&self.added, &self.removed, &self.changed].into_iter().flatten().map(String::as_str).collect()
+    }
+}
+
 impl Diff {
     /// Compares. Every list is sorted.
     #[must_use]

@@ -42,7 +42,7 @@ impl Daemon {
             added = list(&changes.added),
             removed = list(&changes.removed),
             changed = list(&changes.changed),
-            schedules = changes.schedules.len(),
+            schedules = list(&changes.schedules.names()),
             "configuration reloaded"
         );
         if !changes.restart_needed.is_empty() {
