@@ -12,7 +12,7 @@
   Reply:   0, or a code
   Codes:   -1 job missing, -3 not delayed
   Events:  waiting
-  Protocol: §5.16.5, bullmq 5.81.5 and 6.7.0
+  Protocol: §5.16.5, bullmq 5.81.5 and 6.7.0, which answer -3 for a missing job
 ]]
 --@include queue_state
 --@include open_status
