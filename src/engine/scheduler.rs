@@ -308,7 +308,7 @@ impl Scheduler {
                     Claim::Busy => {}
                     Claim::Others => ticked.by_others += 1,
                 }
-                let wake = wake(&known.stored, now);
+                let wake = if by == Claim::Busy { now.after(AGAIN) } else { wake(&known.stored, now) };
                 self.set_alarm(place, name, wake);
             }
             Fired::Changed => watched.is_stale = true,

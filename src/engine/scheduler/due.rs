@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::{CatchUp, Schedule};
+use crate::config::{CatchUp, Overlap, Schedule};
 use crate::job::{Times, UnixMillis, millis};
 
 /// A time is not missed before this much later: instances need a moment to notice each other's end, or Redis's.
@@ -26,6 +26,9 @@ impl Due {
     /// was not missed, and of a schedule for every second each is wanted.
     pub(super) fn of(schedule: &Schedule, times: &Times, first: UnixMillis, now: UnixMillis) -> Self {
         let back = |by: Duration| UnixMillis(now.0.saturating_sub(millis(by)));
+        // each waits for the end of the one before: the others stay due
+        let is_one_by_one = (schedule.overlap, schedule.catch_up) == (Overlap::Queue, CatchUp::All);
+        let most = if is_one_by_one { 1 } else { MOST };
         let from = match schedule.catch_up {
             CatchUp::All => back(schedule.catch_up_window.max(GRACE)),
             CatchUp::None | CatchUp::Last => back(GRACE),
@@ -33,7 +36,7 @@ impl Due {
         let mut slots = Vec::new();
         let mut next = Some(first).filter(|first| *first >= from);
         next = next.or_else(|| times.next_after(UnixMillis(first.max(from).0 - 1)));
-        while let Some(slot) = next.filter(|slot| *slot <= now && slots.len() < MOST) {
+        while let Some(slot) = next.filter(|slot| *slot <= now && slots.len() < most) {
             slots.push(slot);
             next = times.next_after(slot);
         }

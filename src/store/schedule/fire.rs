@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::kept::StoredSchedule;
 use super::{flag, head, optional};
-use crate::config::{Overlap, Schedule};
+use crate::config::{CatchUp, Overlap, Schedule};
 use crate::job::UnixMillis;
 use crate::store::script::FIRE_SCHEDULES;
 use crate::store::{Error, Queue, Value, reply};
@@ -88,6 +88,7 @@ impl Queue {
                 _ if stored.is_series => "series",
                 Overlap::Allow => "allow",
                 Overlap::Skip => "skip",
+                Overlap::Queue if schedule.catch_up == CatchUp::All => "each",
                 Overlap::Queue => "queue",
             };
             let (before, after) = iteration_options(schedule, now);

@@ -15,7 +15,8 @@
     +1   text  its mark, as the caller knows it
     +2   ms    the time to claim, which is the schedule's next one; "" for the one that was put off
     +3   ms    its next time from then on
-    +4   text  "series" when the jobs that follow are the next times' and not this one's; "allow", "skip" or "queue"
+    +4   text  "series" when the jobs that follow are the next times' and not this one's; else what holds while the job
+               before has not ended: "allow", "skip", "queue", or "each" when the time is to be claimed later then
     +5   int   most jobs of the schedule, "" for any number
     +6   text  name of the jobs
     +7   JSON  options of the jobs up to their number
@@ -26,8 +27,8 @@
     +12  int   jobs that follow, in threes:  ms  moment the id ends in,  ms  when it may be taken,  JSON  data
 
   Reply:   for each schedule {word, next time, time put off or false, jobs added, jobs not added because of overlap}:
-           "fired", and "paused" when it would have been; "busy" when what was put off still has to wait; "passed" when
-           the time was claimed before; or else {word}: "changed" when its mark is another one, "foreign" when it has
+           "fired", and "paused" when it would have been; "busy" when it still has to wait; "passed" when the time was
+           claimed before; or else {word}: "changed" when its mark is another one, "foreign" when it has
            none, "gone" when it is not there, "failed" with a message when a key is of the wrong type
   Codes:   none
   Events:  added, and waiting or delayed
@@ -94,7 +95,7 @@ local function fire(at)
       pending = false
     elseif is_put_off and ARGV[job] ~= pending then
       return {'passed', next, pending}
-    elseif is_put_off and before then
+    elseif before and (is_put_off or mode == 'each') then
       return {'busy', next, pending}
     elseif before then
       if mode == 'queue' and before == 'begun' and not pending then

@@ -6,7 +6,7 @@ use super::*;
 /// round or through its start; another one takes its place a while later.
 #[tokio::test(flavor = "multi_thread")]
 async fn f111_f08_instances_that_die_at_any_moment_miss_and_double_nothing() {
-    let seconds: i64 = std::env::var("OXHERD_SOAK").map_or(25, |_| 120);
+    let seconds: i64 = std::env::var("OXHERD_SOAK").map_or(25, |_| 600);
     let seed = fastrand::u64(..);
     let mut dice = fastrand::Rng::with_seed(seed);
     let server = server().await;

@@ -65,3 +65,28 @@ async fn f124_allow_adds_every_job() {
     }
     assert_eq!(one.slots().await, [0, 60_000, 120_000, 180_000]);
 }
+
+#[tokio::test]
+async fn f124_queue_with_all_has_each_time_wait_for_its_turn() {
+    let server = server().await;
+    let schedule = Schedule { overlap: Overlap::Queue, catch_up: CatchUp::All, ..every("s", 60_000) };
+    Instance::start(&server, T0 - 1, std::slice::from_ref(&schedule)).await;
+    // three times were missed
+    let mut instances = Vec::new();
+    for _ in 0..3 {
+        instances.push(Instance::start(&server, T0 + 130_000, std::slice::from_ref(&schedule)).await);
+    }
+    for done in 1..=4 {
+        for again in 0..3 {
+            let now = T0 + 130_000 + done * 20_000 + again * 600;
+            futures_util::future::join_all(instances.iter_mut().map(|instance| instance.at(now))).await;
+        }
+        let expected: Vec<_> = (0..done).map(|n| n * 60_000).collect();
+        assert_eq!(instances[0].slots().await, expected);
+        let job = instances[0].take().await.unwrap();
+        instances[1].at(T0 + 130_000 + done * 20_000 + 5000).await;
+        assert_eq!(instances[0].slots().await, expected);
+        instances[0].end(&job).await;
+    }
+    assert_eq!(instances[0].at(T0 + 220_000).await, Ticked::default());
+}
