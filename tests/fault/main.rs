@@ -14,5 +14,6 @@ mod outage;
 mod proxy;
 mod queue;
 mod scene;
+mod schedule;
 mod stop;
 mod wire;

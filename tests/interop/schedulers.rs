@@ -182,6 +182,75 @@ fn an_interval_of_ours_is_kept_going_by_node_5() {
     made_by_us(5);
 }
 
+/// The iterations of a schedule of a file, its control and oxherd still running.
+fn of_a_file(version: u8, schedule: &str, worked_by_oxherd: bool) -> (Redis, Oxherd, Program, Program) {
+    let redis = Redis::start();
+    let worker = node("worker.mjs", version, &redis, &["--work", "50"]).ready();
+    let queue = if worked_by_oxherd { "email" } else { "other" };
+    let schedules = format!("[schedules.s]\nqueue = \"email\"\nname = \"tick\"\n{schedule}\n");
+    let oxherd = Oxherd::start_with(&redis, &[queue], "concurrency = 1", &schedules);
+    let control = control(version, &redis);
+    (redis, oxherd, worker, control)
+}
+
+fn jobs_of_a_file_are_nodes_to_do(version: u8) {
+    let (redis, _oxherd, worker, mut control) = of_a_file(version, "every = \"200ms\"\ndata = { n = 7 }", false);
+    eventually("some are done", || completed(&redis) >= 10);
+    let listed = control.press(&["schedulers"]);
+    assert_eq!((&listed[0]["key"], &listed[0]["every"]), (&json!("s"), &json!(200)), "{listed}");
+    assert_eq!(listed[0]["template"], json!({"data": {"n": 7}}));
+    // removed by Node it stays removed
+    assert_eq!(control.press(&["remove-scheduler", "s"]), json!(true));
+    eventually("all has ended", || redis.number(&["LLEN", "bull:email:active"]) == 0);
+    assert_eq!(redis.call(&["ZCARD", "bull:email:delayed"]), "0");
+    assert_eq!(redis.call(&["EXISTS", "bull:email:repeat:s"]), "0");
+    let said = worker.stop();
+    assert!(said.iter().all(|line| line["event"] != "error" && line["event"] != "failed"), "{said:?}");
+    let iterations = iterations(&redis, "s");
+    assert_eq!(iterations[0].number, 1);
+    assert!(iterations.iter().all(|iteration| iteration.data == json!({"n": 7}) && iteration.slot % 200 == 0));
+    for pair in iterations.windows(2) {
+        assert_eq!(pair[1].number, pair[0].number + 1);
+    }
+}
+
+#[test]
+fn jobs_of_a_schedule_that_bullmq_cannot_carry_are_done_by_node_6_and_followed_by_nothing() {
+    jobs_of_a_file_are_nodes_to_do(6);
+}
+
+#[test]
+fn jobs_of_a_schedule_that_bullmq_cannot_carry_are_done_by_node_5_and_followed_by_nothing() {
+    jobs_of_a_file_are_nodes_to_do(5);
+}
+
+fn a_series_of_a_file_goes_on(version: u8) {
+    let (redis, mut oxherd, worker, mut control) = of_a_file(version, "every = \"250ms\"\noverlap = \"allow\"", true);
+    eventually("some are done", || completed(&redis) >= 12);
+    // without oxherd Node goes on with it alone
+    assert_eq!(oxherd.daemon.stop(), Some(0));
+    let goal = completed(&redis) + 6;
+    eventually("it goes on", || completed(&redis) >= goal);
+    control.press(&["remove-scheduler", "s"]);
+    eventually("all has ended", || redis.number(&["LLEN", "bull:email:wait"]) == 0);
+    worker.stop();
+    let found = iterations(&redis, "s");
+    for pair in found.windows(2) {
+        assert_eq!(pair[1].number, pair[0].number + 1, "missed or doubled after {}", pair[0].slot);
+        assert_eq!((pair[1].slot - pair[0].slot) % 250, 0);
+    }
+}
+
+#[test]
+fn a_schedule_that_bullmq_can_carry_goes_on_with_node_6() {
+    a_series_of_a_file_goes_on(6);
+}
+
+#[test]
+fn a_schedule_that_bullmq_can_carry_goes_on_with_node_5() {
+    a_series_of_a_file_goes_on(5);
+}
+
 #[test]
 fn a_repeatable_job_of_node_5_keeps_its_data() {
     let redis = Redis::start();

@@ -24,22 +24,32 @@ impl Daemon {
 
     /// As [`Daemon::start`], where Redis has another address or is not there yet.
     pub fn start_at(url: &str, toml: &str) -> Self {
+        Self::begin(url, toml, &[])
+    }
+
+    /// As [`Daemon::start`], with more arguments; [`Daemon::again`] knows nothing of them.
+    pub fn start_with(redis: &Redis, toml: &str, arguments: &[&str]) -> Self {
+        Self::begin(&redis.url(), toml, arguments)
+    }
+
+    fn begin(url: &str, toml: &str, arguments: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let text = format!("[redis]\nurl = \"{url}\"\n[log]\nformat = \"json\"\n{toml}");
         std::fs::write(directory.path().join("oxherd.toml"), text).unwrap();
-        let child = Self::spawn(&directory);
+        let child = Self::spawn(&directory, arguments);
         Self { child, directory }
     }
 
     /// Starts it again on the same file, the former one being gone.
     pub fn again(&mut self) {
-        self.child = Self::spawn(&self.directory);
+        self.child = Self::spawn(&self.directory, &[]);
     }
 
-    fn spawn(directory: &tempfile::TempDir) -> Child {
+    fn spawn(directory: &tempfile::TempDir, arguments: &[&str]) -> Child {
         let log = File::options().create(true).append(true).open(directory.path().join("log")).unwrap();
         Command::new(env!("CARGO_BIN_EXE_oxherd"))
             .args(["run", "-c", "oxherd.toml"])
+            .args(arguments)
             .current_dir(directory.path())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
