@@ -64,7 +64,9 @@ pub use reply::Code;
 pub(crate) use reply::Recorded;
 pub(crate) use report::JobReport;
 pub(crate) use schedule::{Claim, Fired, FiredJob, Firing, NEVER, NextIteration, StoredSchedule};
-pub use schedule::{Definition, LastJob, LastOutcome, Mark, Origin, OwnSchedule, ScheduleStep, StoredScheduler};
+pub use schedule::{
+    Definition, LastJob, LastOutcome, LastRun, Mark, Origin, OwnSchedule, ScheduleStep, StoredScheduler,
+};
 pub use select::{Selected, Selection};
 pub use server::{ServerInfo, ServerKind, ServerUsage};
 pub use subscription::{Message, Subscription};

@@ -48,8 +48,10 @@
 //! the scheduler itself that an upsert keeps; only its id outlives one.
 
 mod diff;
+mod find;
 mod fire;
 mod kept;
+mod last;
 mod mark;
 mod next;
 mod put;
@@ -62,6 +64,7 @@ use serde_json::value::RawValue;
 pub use diff::ScheduleStep;
 pub(crate) use fire::{Claim, Fired, FiredJob, Firing, NEVER};
 pub(crate) use kept::StoredSchedule;
+pub use last::LastRun;
 pub use mark::{Mark, Origin};
 pub(crate) use next::NextIteration;
 

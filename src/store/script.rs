@@ -132,6 +132,7 @@ scripts! {
     ITERATIONS_AHEAD = "iterations_ahead",
     JOB = "job",
     JOBS = "jobs",
+    LAST_RUNS = "last_runs",
     LOGS = "logs",
     METRICS = "metrics",
     MOVE_JOBS_TO_WAIT = "move_jobs_to_wait",

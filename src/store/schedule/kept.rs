@@ -150,21 +150,25 @@ impl Queue {
 
     /// The ids of all job schedulers that are there from begin to end of the call; each once.
     async fn scheduler_ids(&self) -> Result<Vec<String>, Error> {
-        let mut ids = Vec::new();
+        Ok(self.scheduler_times().await?.into_keys().collect())
+    }
+
+    /// The same with their next times, in ms.
+    pub(super) async fn scheduler_times(&self) -> Result<BTreeMap<String, f64>, Error> {
+        let mut times = BTreeMap::new();
         let mut cursor = "0".to_owned();
         loop {
             let args = [self.keys.schedulers().as_str(), cursor.as_str(), "COUNT", "1000"].map(Value::from).to_vec();
             let mut parts = reply::array("ZSCAN", self.store.command().call("ZSCAN", args).await?)?.into_iter();
             let mut part = || parts.next().unwrap_or(Value::Null);
             cursor = reply::text("ZSCAN", part())?;
-            ids.extend(reply::texts("ZSCAN", part())?.into_iter().step_by(2));
+            for pair in reply::texts("ZSCAN", part())?.chunks_exact(2) {
+                times.insert(pair[0].clone(), pair[1].parse().unwrap_or(f64::MAX));
+            }
             if cursor == "0" {
-                break;
+                return Ok(times);
             }
         }
-        ids.sort_unstable();
-        ids.dedup();
-        Ok(ids)
     }
 
     /// What stands under these ids, and a field of each definition, `""` for none.

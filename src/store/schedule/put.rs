@@ -243,7 +243,7 @@ impl Queue {
     }
 
     /// Removes a job scheduler that still carries this mark; false when somebody else was faster.
-    async fn remove_seen(&self, id: &str, mark: &str) -> Result<bool, Error> {
+    pub(super) async fn remove_seen(&self, id: &str, mark: &str) -> Result<bool, Error> {
         let args = vec![self.keys.base().into(), id.into(), mark.into()];
         let script = &REMOVE_SCHEDULER;
         let answer = self.store.command().script(script, &self.keys.meta(), args).await?;
