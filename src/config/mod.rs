@@ -56,7 +56,7 @@ pub use queue::{Placement, Queue, RateLimit, Unmatched};
 pub use redis::{AtStart, Endpoint, Redis, Secret};
 pub use schedule::{CatchUp, Overlap, Schedule};
 #[cfg(feature = "daemon")]
-pub use show::{show, show_json};
+pub use show::{show, show_json, show_schedule};
 pub use status::{Status, StatusFormat};
 pub use zone::local_zone;
 

@@ -72,6 +72,30 @@ impl Schedule {
     /// What the data may hold in a text: `{scheduled.date}` and so on.
     pub const PLACEHOLDERS: [&'static str; 3] = ["scheduled.date", "scheduled.time", "scheduled.ms"];
 
+    /// Bounds of an interval.
+    pub const SHORTEST: Duration = Duration::from_millis(100);
+    pub const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+    /// Longest name in characters: it is part of each job's id.
+    pub const LONGEST_NAME: usize = 256;
+
+    /// Whether a schedule may have this name.
+    pub fn is_name(name: &str) -> bool {
+        !name.is_empty()
+            && name.chars().count() <= Self::LONGEST_NAME
+            && !name.chars().any(|c| c == ':' || c.is_control())
+    }
+
+    /// What stands in a text like a placeholder and is none, as `scheduled.day`.
+    pub fn unknown_placeholders(text: &str) -> impl Iterator<Item = &str> {
+        text.match_indices("{scheduled").filter_map(|(at, _)| {
+            let name = text[at + 1..].split('}').next().unwrap_or_default();
+            let is_known = Self::PLACEHOLDERS.contains(&name) && text[at + 1 + name.len()..].starts_with('}');
+            let looks_like_one = name.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '-'));
+            (!is_known && looks_like_one).then_some(name)
+        })
+    }
+
     /// Whether the data differs from one time to the next.
     #[must_use]
     pub fn has_placeholders(&self) -> bool {

@@ -27,6 +27,12 @@ pub fn show_json(config: &Config) -> serde_json::Value {
     serde_json::to_value(table(config)).expect("a table without dates is always JSON")
 }
 
+/// One schedule as JSON, with the keys of its section.
+#[must_use]
+pub fn show_schedule(schedule: &Schedule) -> serde_json::Value {
+    serde_json::to_value(schedule_table(schedule)).expect("a table without dates is always JSON")
+}
+
 fn table(config: &Config) -> Table {
     let queues = config.queues.iter().map(|(name, queue)| (name.clone(), queue_table(queue).into())).collect();
     let handlers =

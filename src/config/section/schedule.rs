@@ -23,9 +23,6 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 const MOST: i128 = u32::MAX as i128;
 
-/// The name is part of each job's id.
-const LONGEST_NAME: usize = 256;
-
 /// What schedules take from elsewhere.
 pub struct Around<'a> {
     /// The zone of `[daemon]`, if that names one.
@@ -89,9 +86,10 @@ pub fn zone_is_known(item: &Item, text: &str) -> bool {
 }
 
 fn check_name(name: &str, item: &Item) {
-    if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(|c| c == ':' || c.is_control()) {
+    if !Schedule::is_name(name) {
+        let longest = Schedule::LONGEST_NAME;
         let message = format!(
-            "a schedule's name must be 1 to {LONGEST_NAME} characters long, without ':' and control characters, got {name:?}"
+            "a schedule's name must be 1 to {longest} characters long, without ':' and control characters, got {name:?}"
         );
         item.wrong_name(message, "it is part of the ids of the jobs; use letters, digits and '-'");
     }
@@ -129,7 +127,7 @@ fn spec(name: &str, item: &Item, zone: &str) -> Option<SchedulerSpec> {
     let limit = item.child("limit");
     let spec = SchedulerSpec {
         pattern: cron.text().filter(|text| pattern_is_right(&cron, text)),
-        every: every.optional_duration(SECOND / 10..=10 * YEAR, None),
+        every: every.optional_duration(Schedule::SHORTEST..=Schedule::LONGEST, None),
         start: moment(&item.child("starts"), zone, |(first, _)| {
             // a pattern's times lie behind the start, and the day's first is one of them
             if cron.is_given() { UnixMillis(first.0 - 1) } else { first }
@@ -229,13 +227,9 @@ fn check_placeholders(item: &Item) {
         }
     }
     let Some(text) = item.is_text().then(|| item.any_text()).flatten() else { return };
-    for (at, _) in text.match_indices("{scheduled") {
-        let name = text[at + 1..].split('}').next().unwrap_or_default();
-        let is_known = Schedule::PLACEHOLDERS.contains(&name) && text[at + 1 + name.len()..].starts_with('}');
-        if !is_known && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '-')) {
-            let wrong = unknown_placeholder(name, &Schedule::PLACEHOLDERS);
-            item.error(wrong.message, wrong.help);
-        }
+    for name in Schedule::unknown_placeholders(&text) {
+        let wrong = unknown_placeholder(name, &Schedule::PLACEHOLDERS);
+        item.error(wrong.message, wrong.help);
     }
 }
 
