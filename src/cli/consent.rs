@@ -35,7 +35,7 @@ impl Consent {
             return Ok(());
         }
         Err(Error::Usage(
-            "this destroys jobs and there is no terminal to ask on; say --yes, or --dry-run to see what it would do"
+            "this destroys something and there is no terminal to ask on; say --yes, or --dry-run to see what it would do"
                 .into(),
         ))
     }

@@ -85,7 +85,7 @@ enum Verb {
     /// Add jobs, look at them, and change what is to become of them
     #[command(subcommand)]
     Job(job::Verb),
-    /// Look at jobs that come again and again
+    /// Look at jobs that come again and again, and make, pause and remove schedules
     #[command(subcommand)]
     Schedule(schedule::Verb),
     /// Follow status changes live

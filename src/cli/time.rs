@@ -7,6 +7,11 @@ pub fn age(ms: i64) -> String {
     humantime::format_duration(std::time::Duration::from_millis(rounded)).to_string()
 }
 
+/// As [`age`], but no finer than needed: `5h 3m`, `2days 4h`.
+pub fn roughly(ms: i64) -> String {
+    age(ms).split_whitespace().take(2).collect::<Vec<_>>().join(" ")
+}
+
 /// A moment in Unix ms, as RFC 3339 in UTC.
 pub fn moment(ms: u64) -> String {
     match std::time::UNIX_EPOCH.checked_add(std::time::Duration::from_millis(ms)) {

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use chrono::DateTime;
 
-use crate::config::RateLimit;
-use crate::job::schedule::day;
+use crate::config::units::show_duration;
+use crate::config::{CatchUp, Overlap, RateLimit, Schedule};
+use crate::job::schedule::{check_zone, day};
 use crate::job::{
-    Backoff, BackoffKind, Deduplication, JobId, NameError, QueueName, State, UnixMillis, state::UnknownState,
+    self, Backoff, BackoffKind, Deduplication, JobId, NameError, QueueName, ScheduleError, State, UnixMillis,
+    state::UnknownState,
 };
 
 /// `KEY=VALUE`.
@@ -40,6 +42,55 @@ pub fn since(text: &str) -> Result<Since, String> {
         format!("{error}; expected a day or a time with its offset, as in 2027-03-28 or 2027-03-28T03:00:00+02:00")
     })?;
     Ok(Since::Moment(UnixMillis(moment.timestamp_millis())))
+}
+
+/// A name for a new schedule.
+pub fn new_schedule(text: &str) -> Result<String, String> {
+    if Schedule::is_name(text) {
+        return Ok(text.to_owned());
+    }
+    let longest = Schedule::LONGEST_NAME;
+    Err(format!("expected 1 to {longest} characters without ':' and control characters, got {text:?}"))
+}
+
+/// `0 3 * * *`, `@daily`.
+pub fn pattern(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("expected five fields, as in \"0 3 * * *\", got none".into());
+    }
+    job::Schedule::parse(text, None).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// `30m`.
+pub fn interval(text: &str) -> Result<Duration, String> {
+    let every = duration(text)?;
+    if every < Schedule::SHORTEST || every > Schedule::LONGEST {
+        let (shortest, longest) = (show_duration(Schedule::SHORTEST), show_duration(Schedule::LONGEST));
+        return Err(format!("expected {shortest} to {longest}, got {text}"));
+    }
+    // redis keeps whole milliseconds
+    Ok(Duration::from_millis(u64::try_from(every.as_millis()).unwrap_or(u64::MAX)))
+}
+
+/// `Europe/Oslo`, `UTC+3`.
+pub fn zone(text: &str) -> Result<String, ScheduleError> {
+    check_zone(text).map(|()| text.to_owned())
+}
+
+pub fn overlap(text: &str) -> Result<Overlap, String> {
+    word(text, &Overlap::WORDS)
+}
+
+pub fn catch_up(text: &str) -> Result<CatchUp, String> {
+    word(text, &CatchUp::WORDS)
+}
+
+fn word<T: Copy>(text: &str, known: &[(&str, T)]) -> Result<T, String> {
+    let found = known.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+    found.ok_or_else(|| {
+        let known: Vec<_> = known.iter().map(|(word, _)| *word).collect();
+        format!("expected {}", known.join(", "))
+    })
 }
 
 /// `exponential:2s`, `fixed:500ms`; a bare time is fixed.

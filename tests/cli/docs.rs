@@ -23,8 +23,12 @@ fn the_page_on_administration_can_be_typed_from_top_to_bottom() {
     let tree = page.split("```json\n").nth(1).and_then(|rest| rest.split("```").next());
     oxherd.file("tree.json", tree.expect("the page shows a flow"));
     oxherd.file("new.jsonl", "{\"name\":\"welcome\"}\n");
+    oxherd.file(
+        "new.toml",
+        "[queues.email]\nhandler = \"app\"\n[handlers.app.http]\nurl = \"http://localhost:3000/jobs\"\n",
+    );
     let commands = commands(page);
-    assert!(commands.len() > 25, "only {} commands", commands.len());
+    assert!(commands.len() > 35, "only {} commands", commands.len());
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_oxherd")).parent().unwrap();
     for line in commands {
         let mut shell = oxherd.shell(line);

@@ -13,6 +13,7 @@ mod harness;
 mod jobs;
 mod queues;
 mod run;
+mod schedule_verbs;
 mod schedules;
 mod seed;
 mod transfer;
