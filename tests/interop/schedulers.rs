@@ -10,6 +10,7 @@ use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
 use super::oxherd::Oxherd;
+use super::support::daemon::oxherd;
 use super::support::eventually;
 use super::support::program::{Program, node};
 use super::support::redis::Redis;
@@ -279,4 +280,65 @@ fn f08_a_series_goes_on_whose_worker_was_killed_before_it_could_see_to_it() {
     assert_eq!(oxherd.began(), [id]);
     assert_eq!(redis.number(&["ZCARD", "bull:email:delayed"]), 1);
     assert_eq!(redis.call(&["HGET", "bull:email:repeat:s", "ic"]), "2");
+}
+
+/// What `schedule add` makes is listed by Node as what was typed, and worked by it where BullMQ can carry it; what Node
+/// makes is listed by us.
+fn typed(version: u8) {
+    let redis = Redis::start();
+    let data = ["--data", r#"{"n":1}"#, "--name", "tick", "--attempts", "3", "--priority", "2"];
+    let add = |name: &str, rest: &[&str]| {
+        oxherd(&redis, &[&["schedule", "add", name, "--queue", "email"], &data[..], rest].concat())
+    };
+    let night = ["--cron", "0 3 * * *", "--timezone", "Europe/Oslo", "--limit", "9", "--ends", "2096-01-01T00:00:00Z"];
+    let night = add("night", &night);
+    let pulse = add("pulse", &["--every", "200ms", "--overlap", "allow"]);
+    assert_eq!((&night["keptBy"], &pulse["keptBy"]), (&json!("oxherd"), &json!("bullmq")));
+    let mut control = control(version, &redis);
+    let listed = control.press(&["schedulers"]);
+    let of = |listed: &Value, key: &str| {
+        let listed = listed.as_array().unwrap();
+        listed.iter().find(|scheduler| scheduler["key"] == key).unwrap_or_else(|| panic!("{listed:?}")).clone()
+    };
+    let theirs = of(&listed, "night");
+    for (key, expected) in [
+        ("name", json!("tick")),
+        ("pattern", json!("0 3 * * *")),
+        ("tz", json!("Europe/Oslo")),
+        ("limit", json!(9)),
+        ("endDate", json!(3_976_214_400_000_u64)),
+        ("next", night["next"]["ms"].clone()),
+        ("iterationCount", json!(0)),
+        ("template", json!({"data": {"n": 1}, "opts": {"attempts": 3, "priority": 2}})),
+    ] {
+        assert_eq!(theirs[key], expected, "{key} of {theirs}");
+    }
+    let theirs = of(&listed, "pulse");
+    assert_eq!((&theirs["every"], &theirs["next"]), (&json!(200), &pulse["next"]["ms"]), "{theirs}");
+    let worker = node("worker.mjs", version, &redis, &[]).ready();
+    eventually("the series goes on", || completed(&redis) >= 5);
+    oxherd(&redis, &["schedule", "pause", "pulse"]);
+    worker.stop();
+
+    control.press(&["upsert", "made", r#"{"pattern":"0 5 * * 0","tz":"Asia/Tokyo"}"#, r#"{"name":"n"}"#]);
+    let ours = oxherd(&redis, &["schedule", "ls"]);
+    let ours = |name: &str| ours.as_array().unwrap().iter().find(|schedule| schedule["name"] == name).unwrap().clone();
+    let (made, theirs) = (ours("made"), of(&control.press(&["schedulers"]), "made"));
+    assert_eq!(
+        (&made["owner"], &made["cron"], &made["timezone"]),
+        (&json!("foreign"), &theirs["pattern"], &theirs["tz"])
+    );
+    assert_eq!((&made["next"]["ms"], &made["iterations"]), (&theirs["next"], &json!(1)));
+    let pulse = ours("pulse");
+    assert_eq!((&pulse["last"]["outcome"], &pulse["paused"]), (&json!("completed"), &json!(true)), "{pulse}");
+}
+
+#[test]
+fn what_is_typed_is_listed_by_node_6() {
+    typed(6);
+}
+
+#[test]
+fn what_is_typed_is_listed_by_node_5() {
+    typed(5);
 }
