@@ -71,7 +71,7 @@ pub(crate) async fn fire(store: Store, owner: Arc<str>, mut wanted: watch::Recei
                 );
             }
             if scheduler.is_stale() || looked.elapsed() >= scheduler.look_interval() {
-                scheduler.look().await?;
+                is_done(scheduler.look().await)?;
                 looked = Instant::now();
             }
             let pause = scheduler.until_next().min(scheduler.look_interval().saturating_sub(looked.elapsed()));
@@ -86,6 +86,18 @@ pub(crate) async fn fire(store: Store, owner: Arc<str>, mut wanted: watch::Recei
     }
 }
 
+/// Whether it was done, or Redis has to be there again first.
+fn is_done(result: Result<(), Error>) -> Result<bool, Error> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(error) if error.is_temporary() => {
+            tracing::debug!(%error, "cannot write or read schedules; trying again");
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// The schedules one instance knows of.
 pub(crate) struct Scheduler {
     store: Store,
@@ -95,6 +107,8 @@ pub(crate) struct Scheduler {
     /// When to see to which schedule: moment, place of the queue, name. One whose schedule is to be woken at another
     /// moment by now is stale.
     alarms: BinaryHeap<Reverse<(UnixMillis, usize, Arc<str>)>>,
+    /// Redis has lost what was put in force.
+    is_lost: bool,
 }
 
 /// A queue and the schedules in it that we fire.
@@ -111,6 +125,7 @@ struct Known {
     stored: StoredSchedule,
     /// Read at first need: a thousand patterns cost some milliseconds.
     times: Option<Arc<Times>>,
+    /// There is an alarm for this moment; none for [`NEVER`].
     wake: UnixMillis,
     /// It was said that a time passed because of overlap.
     is_said: bool,
@@ -131,7 +146,7 @@ type Called = (usize, Vec<Arc<str>>, Result<Vec<Fired>, Error>);
 
 impl Scheduler {
     pub(crate) fn new(store: Store, owner: Arc<str>) -> Self {
-        Self { store, owner, queues: Vec::new(), alarms: BinaryHeap::new() }
+        Self { store, owner, queues: Vec::new(), alarms: BinaryHeap::new(), is_lost: false }
     }
 
     /// Writes what the configuration says and reads what stands there then. Safe to repeat.
@@ -164,6 +179,7 @@ impl Scheduler {
         drop(written);
         self.queues = queues;
         self.alarms.clear();
+        self.is_lost = false;
         self.look().await
     }
 
@@ -177,7 +193,13 @@ impl Scheduler {
         let answers: Vec<_> = futures_util::stream::iter(asking).buffer_unordered(16).collect().await;
         for (place, version) in answers {
             let version = version?;
-            if self.queues[place].is_stale || self.queues[place].version != version {
+            if version.is_none() && self.queues[place].version.is_some() {
+                tracing::warn!(
+                    queue = %self.queues[place].queue.name(),
+                    "redis has lost the queue's settings, and its schedules; they are put in force again"
+                );
+                self.is_lost = true;
+            } else if self.queues[place].is_stale || self.queues[place].version != version {
                 self.read(place, version).await?;
             }
         }
@@ -199,11 +221,12 @@ impl Scheduler {
                     "another instance has put another definition of this schedule in force, which is fired from now on"
                 );
             }
+            let wake = wake(&stored, self.store.now());
+            let is_set = before.as_ref().is_some_and(|before| before.wake == wake);
             let same = before.filter(|before| before.stored.hash == stored.hash);
             let times = same.as_ref().and_then(|before| before.times.clone());
             let is_said = same.is_some_and(|before| before.is_said);
-            let wake = wake(&stored, self.store.now());
-            if wake < NEVER {
+            if wake < NEVER && !is_set {
                 self.alarms.push(Reverse((wake, place, Arc::clone(&name))));
             }
             watched.schedules.insert(name, Known { stored, times, wake, is_said });
@@ -250,14 +273,14 @@ impl Scheduler {
             if *at > now {
                 break;
             }
-            if self.queues[*place].schedules.get(name).is_some_and(|known| known.wake == *at) {
+            if let Some(known) = self.queues[*place].schedules.get_mut(name).filter(|known| known.wake == *at) {
+                known.wake = NEVER;
                 due.entry(*place).or_default().push(Arc::clone(name));
             }
             self.alarms.pop();
         }
         let mut calls = Vec::new();
-        for (place, mut names) in due {
-            names.dedup();
+        for (place, names) in due {
             let watched = &mut self.queues[place];
             let mut firings: Vec<(Arc<str>, Firing)> = Vec::new();
             for name in names {

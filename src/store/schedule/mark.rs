@@ -35,7 +35,8 @@ impl Mark {
     /// Of a schedule whose definition is this text.
     pub(super) fn new(origin: Origin, schedule: &Schedule, definition: &str) -> Self {
         let spec = &schedule.spec;
-        let times = format!("{:?}", (&spec.pattern, &spec.timezone, spec.every, spec.offset, spec.start, spec.end));
+        let (every, offset) = (spec.every.map(millis), spec.offset.map(millis));
+        let times = serde_json::json!([spec.pattern, spec.timezone, every, offset, spec.start, spec.end]).to_string();
         let hash = |text: &str| sha1_smol::Sha1::from(text.as_bytes()).digest().to_string()[..16].to_owned();
         Self { origin, revision: schedule.revision, hash: hash(definition), times: hash(&times) }
     }

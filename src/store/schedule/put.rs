@@ -26,7 +26,7 @@ struct Planned {
 }
 
 impl Planned {
-    /// With the time zone of this host for a pattern that names none, and the offset of an interval: what is stored
+    /// With the time zone of this host where one is needed and not named, and the offset of an interval: what is stored
     /// must mean the same everywhere.
     fn new(schedule: &Schedule, origin: Origin) -> Result<Self, Error> {
         let wrong = |error: SpecError| Error::Setup(format!("schedule {:?}: {error}", schedule.name));
@@ -37,7 +37,8 @@ impl Planned {
         let (name, data, opts) = (schedule.job_name.clone(), schedule.data.clone(), schedule.opts.clone());
         // an end that is past is no mistake in a file: the schedule has had its time
         schedule.spec.check(&Template { name, data, opts }, UnixMillis(i64::MIN)).map_err(wrong)?;
-        if schedule.spec.pattern.is_some() && schedule.spec.timezone.is_none() {
+        let needs_zone = schedule.spec.pattern.is_some() || schedule.has_placeholders();
+        if needs_zone && schedule.spec.timezone.is_none() {
             schedule.spec.timezone = Some(config::local_zone());
         }
         let times = Times::of(&schedule.spec, "UTC").map_err(wrong)?;

@@ -239,3 +239,43 @@ async fn a_key_of_the_wrong_type_stops_no_other_schedule() {
     let ticked = one.scheduler.tick().await;
     assert_eq!((ticked.fired, ticked.jobs), (1, 1));
 }
+
+#[tokio::test]
+async fn what_redis_has_lost_is_put_in_force_again() {
+    let server = server().await;
+    let schedules = [allowed("s", 1000), series("t", 1000)];
+    let mut one = Instance::start(&server, T0 - 1, &schedules).await;
+    one.at(T0).await;
+    assert!(!one.scheduler.is_lost);
+    server.run("FLUSHALL").await;
+    // that alone is no reason: whoever removes a schedule leaves the queue
+    assert_eq!(one.at(T0 + 1000).await, Ticked::default());
+    one.scheduler.look().await.unwrap();
+    assert!(one.scheduler.is_lost);
+    one.put(&schedules).await;
+    assert!(!one.scheduler.is_lost);
+    assert_eq!(one.at(T0 + 2000).await.fired, 2);
+}
+
+#[tokio::test]
+async fn reading_again_sets_no_second_alarm_and_loses_none() {
+    let server = server().await;
+    let schedules: Vec<_> = (0..10).map(|n| every(&format!("s{n}"), 60_000)).collect();
+    let mut one = Instance::start(&server, T0 - 1, &schedules).await;
+    for _ in 0..5 {
+        one.queue().pause_schedule("s3").await.unwrap();
+        one.queue().resume_schedule("s3").await.unwrap();
+        one.scheduler.look().await.unwrap();
+    }
+    assert_eq!(one.scheduler.alarms.len(), 10);
+    assert_eq!(one.at(T0).await.jobs, 10);
+    // one that is due as it is read: it was changed by another instance at that moment
+    let data = RawValue::from_string(r#"{"n":2}"#.into()).unwrap();
+    let mut changed = schedules.clone();
+    changed[5].data = data;
+    Instance::start(&server, T0 + 59_999, &changed).await;
+    redis(&one.store, &format!("DEL bull:q:repeat:s5:{T0}")).await;
+    one.at(T0 + 60_000).await;
+    let slots: Vec<_> = one.added().await.into_iter().filter(|(name, _)| name == "s5").map(|(_, at)| at).collect();
+    assert_eq!(slots, [0, 60_000]);
+}
