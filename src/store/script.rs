@@ -166,6 +166,7 @@ const FRAGMENTS: &[(&str, &str)] = fragments![
     "add_delayed",
     "add_iteration",
     "add_prioritized",
+    "among_active",
     "append_logs",
     "attach_child",
     "child_back",
@@ -207,6 +208,7 @@ const FRAGMENTS: &[(&str, &str)] = fragments![
     "state_of",
     "store_job",
     "sweep_jobs",
+    "tokens_of",
     "trim_finished",
 ];
 

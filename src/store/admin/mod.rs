@@ -52,8 +52,15 @@ impl Queue {
     /// Shortens the event stream to about this many entries; returns how many went.
     pub async fn trim_events(&self, keep: u64) -> Result<u64, Error> {
         let args = vec![self.keys.events().into(), "MAXLEN".into(), "~".into(), keep.to_string().into()];
-        let gone = self.store.command().call("XTRIM", args).await?;
-        reply::count("XTRIM", &gone)
+        let mut gone = 0;
+        loop {
+            // one call leaves off after ten thousand or so
+            let step = reply::count("XTRIM", &self.store.command().call("XTRIM", args.clone()).await?)?;
+            gone += step;
+            if step == 0 {
+                return Ok(gone);
+            }
+        }
     }
 
     /// Opens the window of a deduplication id for the next job, whatever becomes of its job; false when it was open.

@@ -15,13 +15,16 @@
 ]]
 --@include job_fields
 --@include read_job
+--@include tokens_of
 
 local base, out, known = ARGV[1], {}, {}
 for at = 4, #ARGV do
   known[ARGV[at]] = true
 end
-for _, id in ipairs(redis.call('LRANGE', base .. 'active', 0, -1)) do
-  if not known[id] and redis.call('GET', base .. id .. ':lock') == ARGV[3] then
+local active = redis.call('LRANGE', base .. 'active', 0, -1)
+local tokens = tokens_of(base, active)
+for at, id in ipairs(active) do
+  if tokens[at] == ARGV[3] and not known[id] then
     local job = job_fields(base .. id)
     if not job.err then
       read_job(out, id, job, tonumber(job[8] or '') or 1, tonumber(ARGV[2]))

@@ -16,6 +16,7 @@
 ]]
 --@include queue_state
 --@include make_ready
+--@include state_of
 
 local base, id, priority, front = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
 local key = base .. id
@@ -23,9 +24,12 @@ if redis.call('EXISTS', key) == 0 then
   return -1
 end
 redis.call('HSET', key, 'priority', ARGV[3])
--- a paused queue may have jobs in either list
-if redis.call('ZREM', base .. 'prioritized', id) + redis.call('LREM', base .. 'wait', 1, id) == 0
-  and redis.call('LREM', base .. 'paused', 1, id) == 0 then
+local state = state_of(base, id)
+if state == 'prioritized' then
+  redis.call('ZREM', base .. 'prioritized', id)
+elseif state ~= 'waiting'
+  -- a paused queue may have jobs in either list
+  or redis.call('LREM', base .. 'wait', 1, id) == 0 and redis.call('LREM', base .. 'paused', 1, id) == 0 then
   return 0
 end
 local q = queue_state(base)

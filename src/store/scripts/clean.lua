@@ -25,6 +25,7 @@
 --@include is_iteration
 --@include sweep_jobs
 --@include leave_set
+--@include tokens_of
 
 local base, now, until_ms, name = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local most, looked, cursor = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
@@ -74,7 +75,7 @@ local function clean_set(...)
 end
 
 -- How far from the served end the entry is now that was `skip` entries from it at the last call. Jobs are taken
--- from there meanwhile; when it is gone itself, all beyond it is.
+-- from there meanwhile; when it is gone itself, all beyond it is. Where it cannot be found near by, all is looked at anew.
 local function distance_of(id, skip, length)
   if skip == 0 or (skip <= length and redis.call('LINDEX', key, -skip) == id) then
     return skip
@@ -86,8 +87,7 @@ local function distance_of(id, skip, length)
       return from - at + 1
     end
   end
-  local at = redis.call('LPOS', key, id, 'RANK', skip * 2 > length and 1 or -1)
-  return at and length - at or 0
+  return 0
 end
 
 -- The cursor is the last entry that was left alone, and how far from the served end it was.
@@ -102,11 +102,11 @@ local function clean_list()
   end
   local page = looked > 0 and redis.call('LRANGE', key, -(skip + looked), -(skip + 1)) or {}
   more = #page == looked and name ~= 'active' and 1 or 0
+  local tokens = name == 'active' and tokens_of(base, page) or {}
   local places, left = {}, 0
   for at = #page, 1, -1 do
     local id = page[at]
-    if not is_old(id, 'finishedOn', 'processedOn', 'timestamp')
-      or (name == 'active' and redis.call('EXISTS', base .. id .. ':lock') == 1) then
+    if tokens[at] or not is_old(id, 'finishedOn', 'processedOn', 'timestamp') then
       last, left = id, left + 1
     elseif #ids < most then
       ids[#ids + 1] = id

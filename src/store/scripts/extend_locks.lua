@@ -13,7 +13,10 @@
   Events:  none
   Protocol: §5.10, bullmq 5.81.5 and 6.7.0. PEXPIRE instead of SET, because Redis allows it when memory is short
 ]]
+--@include among_active
+
 local base, life = ARGV[1], ARGV[2]
+local q = {active = base .. 'active'}
 local lost, held, locks = {}, {}, {}
 for at = 3, #ARGV, 3 do
   locks[#locks + 1] = base .. ARGV[at] .. ':lock'
@@ -26,7 +29,7 @@ for n, lock in ipairs(locks) do
     redis.call('PEXPIRE', lock, life)
     held[#held + 1] = id
   elseif not tokens[n] and started ~= '' and redis.call('HGET', base .. id, 'ats') == started
-    and redis.call('LPOS', base .. 'active', id) then
+    and among_active(q, id) then
     redis.call('SET', lock, token, 'PX', life)
     held[#held + 1] = id
   else

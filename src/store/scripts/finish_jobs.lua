@@ -111,7 +111,7 @@ if #outcomes > 0 and redis.call('LLEN', q.active) > 200 then
   crowded = type(since) == 'string' and now - (tonumber(since) or now) > 2000
 end
 local removed, kept = {}, {}
-local ended = 0
+local ended, trimmed = 0, 0
 
 local function refuse(code, id)
   return code .. ' ' .. state_of(base, id)
@@ -122,9 +122,12 @@ end
 local function trim(target)
   local run = kept[target]
   kept[target] = nil
-  if run and (run.policy.age or run.policy.count) then
+  -- where outcomes have many policies, what one call leaves goes with the next
+  if run and (run.policy.age or run.policy.count) and trimmed < 3000 then
     local worked, why = pcall(trim_finished, q, target, run.policy, now, run.jobs)
-    if not worked then
+    if worked then
+      trimmed = trimmed + why
+    else
       redis.log(redis.LOG_WARNING, base .. target .. ' cannot be trimmed: ' .. tostring(type(why) == 'table' and why.err or why))
     end
   end

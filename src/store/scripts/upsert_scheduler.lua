@@ -30,6 +30,7 @@
 --@include open_status
 --@include next_every
 --@include add_iteration
+--@include state_of
 --@include delete_jobs
 --@include drop_deduplication
 
@@ -44,12 +45,8 @@ local old, place
 if prev then
   old = 'repeat:' .. sid .. ':' .. string.format('%.0f', prev)
   if redis.call('EXISTS', base .. old) == 1 then
-    for _, set in ipairs({'delayed', 'prioritized'}) do
-      place = place or redis.call('ZSCORE', base .. set, old) and set
-    end
-    for _, list in ipairs({'wait', 'paused'}) do
-      place = place or redis.call('LPOS', base .. list, old, 'RANK', -1) and list
-    end
+    local state = state_of(base, old)
+    place = (state == 'delayed' or state == 'prioritized' or state == 'waiting') and state
   end
 end
 
@@ -86,8 +83,10 @@ redis.call('INCR', base .. 'id')
 redis.call('DEL', definition)
 redis.call('HSET', definition, 'ic', before[3] or 1, 'offset', every and (offset or next_offset) or 0,
   unpack(ARGV, 15))
-if place == 'wait' or place == 'paused' then
-  redis.call('LREM', base .. place, -1, old)
+if place == 'waiting' then
+  if redis.call('LREM', base .. 'wait', -1, old) == 0 then
+    redis.call('LREM', base .. 'paused', -1, old)
+  end
 elseif place then
   redis.call('ZREM', base .. place, old)
 end

@@ -1,6 +1,7 @@
 --@include emit
 --@include add_delayed
 --@include mark_delayed
+--@include among_active
 --@include delete_jobs
 --@include drop_dependency
 -- A job that belongs to a window of deduplication: the window's `id`, and its `ttl` in ms, `extend`, `replace`,
@@ -47,7 +48,7 @@ local function deduplicate(q, window, id, job, now)
     return nil
   end
 
-  if keep_last and redis.call('LPOS', q.active, owner) then
+  if keep_last and among_active(q, owner) then
     redis.call('DEL', kept)
     redis.call('HSET', kept, 'name', job.name, 'data', job.data, 'opts', job.opts, 'jid', id)
     redis.call('PERSIST', key)

@@ -2,7 +2,7 @@
 --@include drop_dependency
 -- Deletes finished jobs past their keeping: those older than `keep.age` seconds, the newest of
 -- them first and at most `keep.limit` for each of `jobs` that ended; then the oldest beyond
--- `keep.count`. At most 1000 of each, unless `keep.limit` is more. Returns how many went.
+-- `keep.count`. At most 1000 of each, or up to 3000 where `keep.limit` is more. Returns how many went.
 local function trim_finished(q, target, keep, now, jobs)
   local set = q.base .. target
   local function drop(ids)
@@ -20,7 +20,8 @@ local function trim_finished(q, target, keep, now, jobs)
   if keep.age then
     local oldest = now - keep.age * 1000
     local limit = keep.limit or 1000
-    limit = math.min(limit * jobs, math.max(limit, 1000))
+    -- what is left goes at the next end
+    limit = math.min(limit * jobs, math.max(limit, 1000), 3000)
     local ids = redis.call('ZREVRANGEBYSCORE', set, oldest, '-inf', 'LIMIT', 0, limit)
     if #ids > 0 then
       drop(ids)
