@@ -51,13 +51,25 @@ pub(crate) async fn rescue(shared: Arc<Shared>, keeping: Keeping) -> Result<(), 
     }
 }
 
-/// One check of some queues.
+/// One check of some queues, in as many calls as it takes.
 async fn tick(shared: &Shared, due: &[Arc<Kept>]) {
+    let mut due = due.to_vec();
+    while !due.is_empty() {
+        due = check(shared, &due).await;
+    }
+}
+
+/// One call; answers the queues where the check is to go on.
+async fn check(shared: &Shared, due: &[Arc<Kept>]) -> Vec<Arc<Kept>> {
     let queues: Vec<&WorkQueue> = due.iter().map(|kept| &kept.queue).collect();
     let answers = match WorkQueue::move_stalled_jobs_to_wait(&queues).await {
         Ok(answers) => answers,
-        Err(error) => return tracing::debug!(%error, "stalled check failed"),
+        Err(error) => {
+            tracing::debug!(%error, "stalled check failed");
+            return Vec::new();
+        }
     };
+    let mut more = Vec::new();
     for (kept, answer) in due.iter().zip(answers) {
         let queue = kept.queue.name();
         match answer {
@@ -71,10 +83,14 @@ async fn tick(shared: &Shared, due: &[Arc<Kept>]) {
                 if rescued.work {
                     kept.door.ring();
                 }
+                if rescued.more {
+                    more.push(Arc::clone(kept));
+                }
             }
             Err(error) => tracing::warn!(%queue, %error, "stalled check failed"),
         }
     }
+    more
 }
 
 /// Deletes finished jobs past their keeping for ever, also on queues where nothing finishes.

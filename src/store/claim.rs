@@ -6,6 +6,7 @@ use super::Value;
 
 use super::codec::read_jobs;
 use super::script::{ADOPT_JOBS, CHECK_QUEUE, EXTEND_LOCKS, MOVE_TO_ACTIVE, RELEASE_LOCKS};
+use super::upkeep::PUT_BACK;
 use super::work::{Held, Token, WorkQueue};
 use super::{Error, reply};
 use crate::job::{Job, JobId, UnixMillis};
@@ -135,11 +136,20 @@ impl WorkQueue {
 
     /// Puts back what earlier incarnations of this worker held. Safe to repeat.
     pub(crate) async fn release_locks(&self, incarnations: &[String]) -> Result<Vec<JobId>, Error> {
-        let mut args = vec![self.base.clone(), self.now(), i64::from(self.settings.max_stalled).into()];
-        args.extend(self.status.clone());
-        args.extend(incarnations.iter().map(|incarnation| Value::from(incarnation.as_str())));
-        let ids = self.store.command().script(&RELEASE_LOCKS, &self.slot_key, args).await?;
-        reply::ids("release_locks", ids)
+        let mut released = Vec::new();
+        loop {
+            let mut args = vec![self.base.clone(), self.now(), i64::from(self.settings.max_stalled).into()];
+            args.extend(self.status.clone());
+            args.push(PUT_BACK.into());
+            args.extend(incarnations.iter().map(|incarnation| Value::from(incarnation.as_str())));
+            let answer = self.store.command().script(&RELEASE_LOCKS, &self.slot_key, args).await?;
+            let mut parts = reply::array(RELEASE_LOCKS.name, answer)?.into_iter();
+            let more = reply::integer(RELEASE_LOCKS.name, &parts.next().unwrap_or(Value::Null))? == 1;
+            released.extend(reply::ids(RELEASE_LOCKS.name, Value::Array(parts.collect()))?);
+            if !more {
+                return Ok(released);
+            }
+        }
     }
 
     /// Rings the queue's doorbell again, for a ring that was heard and not answered.

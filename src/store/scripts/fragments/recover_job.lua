@@ -3,10 +3,11 @@
 --@include publish_status
 -- Puts a job whose worker has gone back to the head of the wait list and counts the stall. Past
 -- `max` stalls it is marked: the next worker that takes it fails it without running it. Returns
--- the job's number of stalls, or nil when there was nothing to recover.
-local function recover_job(q, id, max, now, status)
+-- the job's number of stalls, 0 when no job was behind the id, or nil when it was not active. `near` is
+-- the end of the active list it is nearer to, 1 for the first or -1 for the last.
+local function recover_job(q, id, near, max, now, status)
   local key = q.base .. id
-  if redis.call('LREM', q.active, 1, id) == 0 then
+  if redis.call('LREM', q.active, near, id) == 0 then
     return nil
   end
   if redis.call('TYPE', key).ok ~= 'hash' then
@@ -15,7 +16,7 @@ local function recover_job(q, id, max, now, status)
       redis.call('RPUSH', q.wait, id)
       mark(q)
     end
-    return nil
+    return 0
   end
   local stalls = redis.call('HINCRBY', key, 'stc', 1)
   if stalls > max then
