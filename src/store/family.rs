@@ -64,7 +64,7 @@ impl Queue {
     }
 
     /// All a set, hash or sorted set holds. What is there all the time is met at least once.
-    async fn scan_all(&self, command: &'static str, key: &str) -> Result<Vec<String>, Error> {
+    pub(super) async fn scan_all(&self, command: &'static str, key: &str) -> Result<Vec<String>, Error> {
         let mut found = Vec::new();
         let mut cursor = "0".to_owned();
         loop {

@@ -71,7 +71,7 @@ impl Keys {
 
     /// What a parent keeps of its children: `dependencies`, `processed`, `failed` or `unsuccessful`.
     pub(crate) fn children(&self, id: &JobId, kind: &str) -> String {
-        format!("{}{id}:{kind}", self.base)
+        children(&self.job(id), kind)
     }
 
     /// Job schedulers by the moment of their next job.
@@ -151,6 +151,11 @@ pub(crate) fn queue_of_meta(prefix: &str, key: &str) -> Option<QueueName> {
 pub(crate) fn split_job(prefix: &str, key: &str) -> Option<(QueueName, JobId)> {
     let (queue, id) = key.strip_prefix(prefix)?.strip_prefix(':')?.rsplit_once(':')?;
     Some((QueueName::new(queue).ok()?, JobId::stored(id)))
+}
+
+/// What the parent under a job's key keeps of its children, as [`Keys::children`].
+pub(crate) fn children(job: &str, kind: &str) -> String {
+    format!("{job}:{kind}")
 }
 
 /// Whether a job may have the id: its keys are none that a queue has anyway.

@@ -10,9 +10,11 @@
   ARGV[3]   text  "whole": everything at once, or nothing; "look": only looks for locks; "part": from the top
                   as far as it goes, and what is locked stays with its children
   ARGV[4]   int   jobs handled at most
-  ARGV[n…]  per job to begin with: base "P:Q:", id, and key of the parent it must have, "" for any
+  ARGV[n…]  per job to begin with: base "P:Q:", id, key of the parent it must have, "" for any, and "1" when its
+            children are not to be looked for: the caller knows them
 
-  Reply:   {code, jobs removed, base, id and parent of each job not come to: call again with these}
+  Reply:   {code, jobs removed, then of each job not come to: base, id, parent, and "1" when it has too many children to
+           be read in one call; call again with these}
   Codes:   1 done, 0 something is locked and nothing was removed, 2 too much for one call and nothing was
            removed, -8 the job is the current iteration of a scheduler
   Events:  removed; waiting or delayed when a parent has nothing more to wait for
@@ -29,15 +31,17 @@
 local now, which, how, most = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 -- entries of lists that are walked along in one call, once a job is found: that takes some 20 ms per half a million
 local walk = 250000
+-- children of one job that are read in one call, and jobs known of and not come to at which it ends
+local wide, far = 1000, 2000
 local sets = {'completed', 'waiting-children', 'delayed', 'failed', 'prioritized'}
 local lists = {'active', 'wait', 'paused'}
 
 local stack = {}
-for at = #ARGV - 2, 5, -3 do
-  stack[#stack + 1] = {base = ARGV[at], id = ARGV[at + 1], parent = ARGV[at + 2], first = true}
+for at = #ARGV - 3, 5, -4 do
+  stack[#stack + 1] = {base = ARGV[at], id = ARGV[at + 1], parent = ARGV[at + 2], alone = ARGV[at + 3] == '1', first = true}
 end
-local jobs, seen, walked = {}, {}, 0
-while #stack > 0 and #jobs < most and walked < walk do
+local jobs, seen, walked, aside = {}, {}, 0, {}
+while #stack > 0 and #stack < far and #jobs < most and walked < walk do
   local job = table.remove(stack)
   local key = job.base .. job.id
   if how == 'whole' and job.first and is_iteration(job.base, job.id) then
@@ -53,6 +57,21 @@ while #stack > 0 and #jobs < most and walked < walk do
     end
     wanted = false
   end
+  local kinds = {}
+  if wanted and not job.alone and which ~= 'none' then
+    local count = redis.call('SCARD', key .. ':dependencies')
+    kinds = {{'SMEMBERS', key .. ':dependencies'}}
+    if which == 'all' then
+      count = count + redis.call('HLEN', key .. ':processed') + redis.call('HLEN', key .. ':failed')
+        + redis.call('ZCARD', key .. ':unsuccessful')
+      kinds = {{'HKEYS', key .. ':processed'}, {'HKEYS', key .. ':failed'}, {'ZRANGE', key .. ':unsuccessful', 0, -1},
+        kinds[1]}
+    end
+    if count > wide then
+      aside[#aside + 1] = job
+      wanted = false
+    end
+  end
   if wanted then
     job.key, job.parent_key, job.deid = key, stored[1], stored[2]
     for _, name in ipairs(sets) do
@@ -67,15 +86,8 @@ while #stack > 0 and #jobs < most and walked < walk do
       end
     end
     jobs[#jobs + 1] = job
-    local children = {}
-    if which == 'all' then
-      children = {redis.call('HKEYS', key .. ':processed'), redis.call('HKEYS', key .. ':failed'),
-        redis.call('ZRANGE', key .. ':unsuccessful', 0, -1), redis.call('SMEMBERS', key .. ':dependencies')}
-    elseif which == 'pending' then
-      children = {redis.call('SMEMBERS', key .. ':dependencies')}
-    end
-    for _, kind in ipairs(children) do
-      for _, child in ipairs(kind) do
+    for _, kind in ipairs(kinds) do
+      for _, child in ipairs(redis.call(unpack(kind))) do
         local base, id = split_key(child)
         stack[#stack + 1] = {base = base, id = id, parent = key}
       end
@@ -84,7 +96,7 @@ while #stack > 0 and #jobs < most and walked < walk do
 end
 
 local removed = 0
-if how == 'part' or (how == 'whole' and #stack == 0) then
+if how == 'part' or (how == 'whole' and #stack + #aside == 0) then
   local queues = {}
   for _, job in ipairs(jobs) do
     local q = queues[job.base] or queue_state(job.base)
@@ -125,7 +137,10 @@ elseif how == 'whole' then
   return {2, 0}
 end
 local reply = {1, removed}
-for _, job in ipairs(stack) do
-  reply[#reply + 1], reply[#reply + 2], reply[#reply + 3] = job.base, job.id, job.parent
+for _, list in ipairs({stack, aside}) do
+  for _, job in ipairs(list) do
+    local n = #reply
+    reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = job.base, job.id, job.parent, list == aside and '1' or ''
+  end
 end
 return reply

@@ -1,4 +1,5 @@
--- Deletes jobs with the five keys that hang on each, in calls of a bounded size.
+-- Deletes jobs with the five keys that hang on each, in calls of a bounded size. What a parent of many children leaves is
+-- freed aside.
 local function delete_jobs(base, ids)
   local keys, n = {}, 0
   for _, id in ipairs(ids) do
@@ -7,11 +8,11 @@ local function delete_jobs(base, ids)
     keys[n + 4], keys[n + 5], keys[n + 6] = job .. ':processed', job .. ':failed', job .. ':unsuccessful'
     n = n + 6
     if n == 1200 then
-      redis.call('DEL', unpack(keys))
+      redis.call('UNLINK', unpack(keys))
       keys, n = {}, 0
     end
   end
   if n > 0 then
-    redis.call('DEL', unpack(keys))
+    redis.call('UNLINK', unpack(keys))
   end
 end
