@@ -327,4 +327,6 @@ async fn keep(store: Weak<Inner>, mut link: watch::Receiver<Link>) {
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod scale;
+#[cfg(test)]
 mod tests;

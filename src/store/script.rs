@@ -52,6 +52,15 @@ impl Connection {
     }
 }
 
+/// Has a server know all scripts; answers the name of each by its hash.
+#[cfg(test)]
+pub(crate) async fn load_all(connection: &Connection) -> std::collections::HashMap<String, &'static str> {
+    for script in ALL {
+        connection.call("SCRIPT", vec!["LOAD".into(), script.text.as_str().into()]).await.unwrap();
+    }
+    ALL.iter().map(|script| (script.sha.clone(), script.name)).collect()
+}
+
 #[derive(Default)]
 struct Includes {
     done: Vec<String>,
@@ -99,6 +108,9 @@ macro_rules! scripts {
     ($($constant:ident = $name:literal),* $(,)?) => {
         $(pub(crate) static $constant: LazyLock<Script> =
             LazyLock::new(|| Script::new($name, include_str!(concat!("scripts/", $name, ".lua"))));)*
+
+        #[cfg(test)]
+        static ALL: &[&LazyLock<Script>] = &[$(&$constant),*];
 
         #[cfg(test)]
         const SOURCES: &[(&str, &str)] = &[$(($name, include_str!(concat!("scripts/", $name, ".lua")))),*];
