@@ -123,6 +123,22 @@ async fn defect_15_an_entry_without_a_definition_is_told_and_stays() {
 }
 
 #[tokio::test]
+async fn a_definition_that_is_no_hash_is_somebody_elses_and_can_be_removed() {
+    let rig = Rig::new().await;
+    rig.server.run("ZADD bull:q:repeat 5 torn").await;
+    rig.server.run("SET bull:q:repeat:torn x").await;
+    let torn = StoredScheduler { id: "torn".into(), next: Some(UnixMillis(5)), definition: None, own: None };
+    let queue = rig.queue();
+    assert_eq!(queue.schedulers(0, 10).await.unwrap(), std::slice::from_ref(&torn));
+    let ours = config::Schedule::sample("ours", "q");
+    let steps = queue.put_schedules(&[&ours], "me").await.unwrap();
+    assert_eq!(steps["torn"], ScheduleStep::Foreign { by: None });
+    assert_eq!(steps["ours"], ScheduleStep::Create);
+    assert!(queue.remove_found(&torn).await.unwrap());
+    assert_eq!(rig.server.run("EXISTS bull:q:repeat:torn").await.as_string().as_deref(), Some("0"));
+}
+
+#[tokio::test]
 async fn what_cannot_be_is_refused_and_changes_nothing() {
     let rig = Rig::new().await;
     let queue = rig.queue();

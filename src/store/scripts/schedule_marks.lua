@@ -17,7 +17,8 @@ for at, id in ipairs({unpack(ARGV, 3)}) do
   local score = redis.call('ZSCORE', base .. 'repeat', id)
   found[at] = 0
   if score or redis.call('EXISTS', definition) == 1 then
-    local stored = redis.call('HMGET', definition, 'oxherd.mark', 'oxherd.pending', ARGV[2], 'oxherd.paused')
+    -- a key of the wrong type carries no mark: one that is broken keeps nobody from seeing to the others
+    local stored = redis.pcall('HMGET', definition, 'oxherd.mark', 'oxherd.pending', ARGV[2], 'oxherd.paused')
     found[at] = {stored[1], score and string.format('%.0f', tonumber(score)), stored[2], stored[3], stored[4]}
   end
 end
