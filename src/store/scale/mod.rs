@@ -65,7 +65,7 @@ async fn f79_no_call_takes_more_than_50_ms_on_a_very_long_queue() {
     Box::pin(emptying::all(&long)).await;
     let called = long.called.borrow();
     let forgotten: Vec<_> = long.scripts.values().filter(|name| !called.contains(**name)).collect();
-    assert!(forgotten.is_empty(), "no operation here calls {forgotten:?}");
+    assert!(forgotten.is_empty(), "no operation here calls {forgotten:?}: add one");
     show(&long.report.borrow());
 }
 

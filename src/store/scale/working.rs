@@ -220,7 +220,7 @@ async fn schedulers(long: &Long) {
 /// Schedules of ours: put in force by a file, fired a hundred at a time.
 async fn schedules(long: &Long) {
     let queue = &long.queue;
-    long.quick("put 200 schedules, fire 100 of them", Flat, async |n| {
+    long.quick("put 200 schedules, fire 100, tell of their last runs", Flat, async |n| {
         let owner = format!("daemon{n}");
         let schedules: Vec<_> = (0..200).map(|at| Schedule::sample(&format!("{owner}-{at}"), "q")).collect();
         queue.put_schedules(&schedules.iter().collect::<Vec<_>>(), &owner).await.unwrap();
@@ -233,6 +233,7 @@ async fn schedules(long: &Long) {
         let answers = queue.fire(&stored.into_iter().take(100).map(fired).collect::<Vec<_>>()).await.unwrap();
         assert!(answers.iter().all(|answer| matches!(answer, Fired::Claimed { by: Claim::Us { .. }, .. })));
         queue.iterations_ahead().await.unwrap();
+        queue.last_runs(&queue.schedulers(0, 1000).await.unwrap()).await.unwrap();
     })
     .await;
 }
