@@ -1,6 +1,8 @@
 //! Checks that need more than one key: names nobody knows, and sections that must fit together.
 //! Every problem is noted, not the first alone.
 
+use std::collections::BTreeMap;
+
 use ::config::{Value, ValueKind};
 
 use super::Config;
@@ -9,7 +11,7 @@ use super::locate::Half;
 use super::path::{KeyPath, Step};
 use super::read::{Context, Item};
 use super::schema::{ROOT, Shape, handler_kind_with, nearest};
-use super::{crowd, section, zone};
+use super::{crowd, zone};
 
 /// Notes every key the schema does not have, with the name that was probably meant.
 pub fn unknown_keys(tree: &Value, context: &Context) {
@@ -104,8 +106,23 @@ pub fn schedules(config: &Config, top: &Item, host: Option<&str>) {
     let items = top.child("schedules");
     let known: Vec<String> = top.child("queues").entries().into_iter().map(|(name, _)| name).collect();
     if !top.context().is_torn() {
-        for (name, schedule) in &config.schedules {
-            section::schedule::check_queue(schedule, &items.child(name), &known);
+        let mut fed: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for schedule in
+            config.schedules.values().filter(|schedule| !known.iter().any(|name| name == schedule.queue.as_str()))
+        {
+            fed.entry(schedule.queue.as_str()).or_default().push(&schedule.name);
+        }
+        for (queue, schedules) in fed {
+            let who = match schedules[..] {
+                [name] => format!("schedule {name:?} feeds"),
+                _ => format!("{} schedules feed", schedules.len()),
+            };
+            let help = match nearest(queue, known.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None => format!("describe [queues.{}], unless others work it", KeyPath::default().key(queue)),
+            };
+            let message = format!("{who} queue {queue:?}, which nobody here works");
+            items.child(schedules[0]).child("queue").warn(message, help);
         }
     }
     let zoneless: Vec<&str> = config

@@ -12,7 +12,6 @@ use super::queue::{keep, kind_and_delay};
 use super::unknown_placeholder;
 use crate::config::invalid::split;
 use crate::config::read::Item;
-use crate::config::schema::nearest;
 use crate::config::{CatchUp, Overlap, Queue, Schedule};
 use crate::job::options::MAX_PRIORITY;
 use crate::job::schedule::{check_zone, day};
@@ -231,18 +230,4 @@ fn check_placeholders(item: &Item) {
         let wrong = unknown_placeholder(name, &Schedule::PLACEHOLDERS);
         item.error(wrong.message, wrong.help);
     }
-}
-
-/// Notes that a schedule feeds a queue nobody here works.
-pub fn check_queue(schedule: &Schedule, item: &Item, known: &[String]) {
-    let queue = schedule.queue.as_str();
-    if known.iter().any(|name| name == queue) {
-        return;
-    }
-    let help = match nearest(queue, known.iter().map(String::as_str)) {
-        Some(near) => format!("did you mean {near:?}?"),
-        None => format!("describe [queues.{queue}], unless others work it"),
-    };
-    let message = format!("schedule {:?} feeds queue {queue:?}, which nobody here works", schedule.name);
-    item.child("queue").warn(message, help);
 }

@@ -247,6 +247,9 @@ fn what_is_odd_is_pointed_out() {
     let near = problem_with("[schedules.s]\nevery = \"1m\"\nqueue = \"emial\"\n");
     assert!(near.starts_with("warning: schedule \"s\" feeds queue \"emial\", which nobody here works"), "{near}");
     assert!(near.contains("did you mean \"email\"?") && near.contains("oxherd.toml:7:9 "), "{near}");
+    let several = "[schedules.s]\nevery = \"1m\"\nqueue = \"x.y\"\n[schedules.t]\nevery = \"1m\"\nqueue = \"x.y\"\n";
+    let problem = problem_with(several);
+    assert!(problem.contains("2 schedules feed queue \"x.y\"") && problem.contains("[queues.\"x.y\"]"), "{problem}");
     let far = problem_with("[schedules.s]\nevery = \"1m\"\nqueue = \"reports\"\n");
     assert!(far.contains("describe [queues.reports], unless others work it"), "{far}");
 }
