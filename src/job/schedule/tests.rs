@@ -150,6 +150,31 @@ fn f118_patterns_that_never_come_are_found_at_once() {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "the measurements are for people to read")]
+fn next_times_are_found_quickly() {
+    // 50 us is a defect in a release build; an unoptimized one is ten times as slow
+    let bound = Duration::from_micros(if cfg!(debug_assertions) { 500 } else { 50 });
+    let patterns = ["0 3 * * *", "*/5 * * * *", "* * * * * *", "0 5 * * 0", "0 0 1 1 *", "0 0 29 2 *", "0 0 * * 5L"];
+    for zone in ["UTC", "Europe/Berlin", "Australia/Lord_Howe"] {
+        for pattern in patterns {
+            let schedule = Schedule::parse(pattern, Some(zone)).unwrap();
+            let took = |_| {
+                let started = Instant::now();
+                let mut last = at("2024-01-01T00:00:00Z");
+                for _ in 0..20 {
+                    last = schedule.next_after(last).unwrap_or(UnixMillis(0));
+                }
+                started.elapsed() / 20
+            };
+            // the best of some: the bound is ours, not that of a busy host
+            let best = (0..10).map(took).min().unwrap();
+            eprintln!("{pattern:12} in {zone:19}: {best:?}");
+            assert!(best < bound, "{pattern} in {zone}: {best:?}");
+        }
+    }
+}
+
+#[test]
 fn f119_unknown_zones_are_refused_with_near_names() {
     for (zone, advice) in [
         ("Europe/Berln", "did you mean Europe/Berlin?"),
