@@ -76,7 +76,7 @@ impl Schedule {
         let zone = zone.map_or(Ok(Zone::UTC), |name| Zone::named(name, stored))?;
         let calendar = Calendar::of(&pattern);
         // every date falls on every weekday within 28 years: what is not found from 1970 on never is
-        if pattern.names_impossible_day() || calendar.at_or_after(0).is_none() {
+        if calendar.at_or_after(0).is_none() {
             return Err(ScheduleError::Never(text.to_owned()));
         }
         Ok(Self { calendar, zone, is_every_hour: pattern.is_every_hour() })

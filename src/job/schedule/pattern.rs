@@ -138,16 +138,6 @@ impl Pattern {
     pub(super) fn is_every_hour(&self) -> bool {
         self.hours == Values::range(0, 23)
     }
-
-    /// Whether the only month named is shorter than every day named. BullMQ refuses this even
-    /// when a weekday would match.
-    pub(super) fn names_impossible_day(&self) -> bool {
-        const LENGTHS: [u32; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-        let mut months = self.months.iter();
-        let (Some(month), None) = (months.next(), months.next()) else { return false };
-        let Some(Days { listed, last: false }) = self.days else { return false };
-        LENGTHS.get(month as usize - 1).is_some_and(|length| listed.iter().all(|day| day > *length))
-    }
 }
 
 /// The fields of a text, each with its column, counted in characters from 1.
