@@ -123,8 +123,7 @@ struct Watched {
 
 struct Known {
     stored: StoredSchedule,
-    /// Read at first need: a thousand patterns cost some milliseconds.
-    times: Option<Arc<Times>>,
+    times: Arc<Times>,
     /// There is an alarm for this moment; none for [`NEVER`].
     wake: UnixMillis,
     /// It was said that a time passed because of overlap.
@@ -224,7 +223,20 @@ impl Scheduler {
             let wake = wake(&stored, self.store.now());
             let is_set = before.as_ref().is_some_and(|before| before.wake == wake);
             let same = before.filter(|before| before.stored.hash == stored.hash);
-            let times = same.as_ref().and_then(|before| before.times.clone());
+            let times = match &same {
+                Some(same) => Ok(Arc::clone(&same.times)),
+                None => Times::of(&stored.schedule.spec, "UTC").map(Arc::new),
+            };
+            let times = match times {
+                Ok(times) => times,
+                Err(error) => {
+                    tracing::error!(
+                        queue = %watched.queue.name(), schedule = &*name, %error,
+                        "a schedule in redis cannot be read; it does not run until it is put in force again"
+                    );
+                    continue;
+                }
+            };
             let is_said = same.is_some_and(|before| before.is_said);
             if wake < NEVER && !is_set {
                 self.alarms.push(Reverse((wake, place, Arc::clone(&name))));
@@ -281,17 +293,11 @@ impl Scheduler {
         }
         let mut calls = Vec::new();
         for (place, names) in due {
-            let watched = &mut self.queues[place];
+            let watched = &self.queues[place];
             let mut firings: Vec<(Arc<str>, Firing)> = Vec::new();
             for name in names {
-                let Some(known) = watched.schedules.get_mut(&name) else { continue };
-                match known.firings(now) {
-                    Ok(some) => firings.extend(some.into_iter().map(|firing| (Arc::clone(&name), firing))),
-                    Err(error) => tracing::error!(
-                        queue = %watched.queue.name(), schedule = &*name, %error,
-                        "a schedule in redis cannot be read; it does not run until it is put in force again"
-                    ),
-                }
+                let Some(known) = watched.schedules.get(&name) else { continue };
+                firings.extend(known.firings(now).into_iter().map(|firing| (Arc::clone(&name), firing)));
             }
             while !firings.is_empty() {
                 // those of one schedule together: one may follow from the other
@@ -380,13 +386,9 @@ impl Scheduler {
 
 impl Known {
     /// What to ask for: the job that was put off, and the times that have come.
-    fn firings(&mut self, now: UnixMillis) -> Result<Vec<Firing>, crate::job::SpecError> {
-        let stored = &self.stored;
+    fn firings(&self, now: UnixMillis) -> Vec<Firing> {
+        let Self { stored, times, .. } = self;
         let schedule = &stored.schedule;
-        let times = match &self.times {
-            Some(times) => Arc::clone(times),
-            None => Arc::clone(self.times.insert(Arc::new(Times::of(&schedule.spec, "UTC")?))),
-        };
         let job = |slot: UnixMillis, late: Duration| FiredJob {
             slot,
             due: slot.after(late),
@@ -397,18 +399,18 @@ impl Known {
             let jobs = vec![job(slot, Duration::ZERO)];
             firings.push(Firing { stored: stored.clone(), claim: None, next: None, jobs });
         }
-        let Some(first) = stored.next.filter(|next| *next <= now) else { return Ok(firings) };
+        let Some(first) = stored.next.filter(|next| *next <= now) else { return firings };
         let (jobs, next) = if stored.is_series {
             // the job of this time is there already: the next one's is to be
-            let next = due::after(&times, first, now);
+            let next = due::after(times, first, now);
             (next.map(|next| job(next, Duration::ZERO)).into_iter().collect(), next)
         } else {
-            let Due { slots, next } = Due::of(schedule, &times, first, now);
+            let Due { slots, next } = Due::of(schedule, times, first, now);
             let late = delay(schedule);
             (slots.into_iter().map(|slot| job(slot, late)).collect(), next)
         };
         firings.push(Firing { stored: stored.clone(), claim: Some(first), next, jobs });
-        Ok(firings)
+        firings
     }
 }
 

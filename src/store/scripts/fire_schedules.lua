@@ -111,26 +111,24 @@ local function fire(at)
       last, pending = id, not is_put_off and pending
     end
   end
+  local changes = {'ic', ic}
   if not is_put_off then
     if mode ~= 'series' then
       is_last = ic >= limit and not pending
+    elseif not paused then
+      last = 'repeat:' .. sid .. ':' .. slot
     end
     next = is_last and never or ARGV[at + 3]
     redis.call('ZADD', entries, next, sid)
-    redis.call('HSET', definition, 'oxherd.fired', slot)
-    if mode == 'series' and not paused then
-      last = 'repeat:' .. sid .. ':' .. slot
+    changes[3], changes[4] = 'oxherd.fired', slot
+  end
+  for field, value in pairs({['oxherd.last'] = last, ['oxherd.pending'] = pending}) do
+    if value then
+      changes[#changes + 1], changes[#changes + 2] = field, value
     end
   end
-  if added > 0 then
-    redis.call('HSET', definition, 'ic', ic)
-  end
-  if last then
-    redis.call('HSET', definition, 'oxherd.last', last)
-  end
-  if pending then
-    redis.call('HSET', definition, 'oxherd.pending', pending)
-  elseif stored[5] then
+  redis.call('HSET', definition, unpack(changes))
+  if stored[5] and not pending then
     redis.call('HDEL', definition, 'oxherd.pending')
   end
   return {paused and 'paused' or 'fired', next, pending, added, left}
