@@ -116,15 +116,19 @@ pub(crate) async fn redis(store: &Store, command: &str) -> String {
 /// The events of a queue so far, the fields of each separated by spaces.
 pub(crate) async fn events(store: &Store, queue: &str) -> Vec<String> {
     let stream = format!("bull:{queue}:events");
-    match store.command().call("XRANGE", vec![stream.into(), "-".into(), "+".into()]).await.unwrap() {
-        Value::Array(entries) => {
-            let fields = |entry: &Value| match entry {
-                Value::Array(entry) => joined(&entry[1]).trim_start_matches("event ").to_owned(),
-                other => panic!("an entry, not {other:?}"),
-            };
-            entries.iter().map(fields).collect()
+    let mut found = Vec::new();
+    let mut from = "-".to_owned();
+    loop {
+        let args = [stream.as_str(), from.as_str(), "+", "COUNT", "10000"].map(Value::from).to_vec();
+        let Value::Array(entries) = store.command().call("XRANGE", args).await.unwrap() else { return found };
+        for entry in &entries {
+            let Value::Array(entry) = entry else { panic!("an entry, not {entry:?}") };
+            from = format!("({}", joined(&entry[0]));
+            found.push(joined(&entry[1]).trim_start_matches("event ").to_owned());
         }
-        _ => Vec::new(),
+        if entries.is_empty() {
+            return found;
+        }
     }
 }
 
