@@ -10,8 +10,8 @@ mod reason;
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Offset as _, TimeZone as _};
-use chrono_tz::Tz;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use oxherd::job::UnixMillis;
 use oxherd::job::schedule::Schedule;
 
@@ -43,11 +43,8 @@ const STARTS: [(i64, usize); 3] = [(25 * 3600, 2), (70 * 60, 3), (-600, 2)];
 
 /// When the clocks of a zone are changed.
 fn changes(zone: &str) -> Vec<Change> {
-    let zone: Tz = zone.parse().unwrap();
-    let offset = |at: i64| {
-        let moment = DateTime::from_timestamp(at, 0).unwrap().naive_utc();
-        i64::from(zone.offset_from_utc_datetime(&moment).fix().local_minus_utc())
-    };
+    let zone = TimeZone::get(zone).unwrap();
+    let offset = |at: i64| i64::from(zone.to_offset(Timestamp::from_second(at).unwrap()).seconds());
     let hours = YEARS.step_by(3600).filter(|hour| offset(*hour) != offset(hour + 3600));
     let change = |hour: i64| {
         // no zone changes its clocks within a minute

@@ -3,18 +3,16 @@
 //! The zone data is built into the binary, so that a host without any behaves the same. Called
 //! by [`super::Schedule`] alone.
 
-use chrono::{DateTime, Offset as _, TimeZone as _};
-use chrono_tz::{TZ_VARIANTS, Tz};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::ScheduleError;
 
 pub(super) const DAY: i64 = 24 * 3600;
-/// No zone has changed its clocks and changed them back within this time.
-const WEEK: i64 = 7 * DAY;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Zone {
-    Named(Tz),
+    Named(TimeZone),
     /// Seconds ahead of UTC, never changing.
     Fixed(i64),
 }
@@ -32,25 +30,25 @@ impl Zone {
             && name.ends_with('T')
             && name != "GMT"
             && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
-        match name.parse() {
-            Ok(zone) if stored || !is_short => Ok(Self::Named(zone)),
+        match known(name) {
+            Some(zone) if stored || !is_short => Ok(Self::Named(zone)),
             _ if is_short => Err(ScheduleError::Abbreviation(name.to_owned())),
             _ => Err(ScheduleError::UnknownZone { name: name.to_owned(), advice: advice(name) }),
         }
     }
 
     /// Seconds the zone's clocks are ahead of UTC at a moment given in seconds since 1970.
-    pub(super) fn offset(self, at: i64) -> i64 {
+    pub(super) fn offset(&self, at: i64) -> i64 {
         match self {
-            Self::Fixed(offset) => offset,
-            Self::Named(zone) => DateTime::from_timestamp(at, 0).map_or(0, |moment| {
-                i64::from(zone.offset_from_utc_datetime(&moment.naive_utc()).fix().local_minus_utc())
-            }),
+            Self::Fixed(offset) => *offset,
+            Self::Named(zone) => {
+                Timestamp::from_second(at).map_or(0, |moment| i64::from(zone.to_offset(moment).seconds()))
+            }
         }
     }
 
     /// The first moment at which the clocks show `wall`; as much later as they jump where they skip it.
-    pub(super) fn moment(self, wall: i64) -> i64 {
+    pub(super) fn moment(&self, wall: i64) -> i64 {
         // a day before `wall` is before it in every zone, and no clocks are changed twice in two days
         let before = self.offset(wall - DAY);
         let after = self.offset(wall - before);
@@ -59,25 +57,28 @@ impl Zone {
     }
 
     /// The first moment after `from` and not after `until` at which the clocks are changed.
-    pub(super) fn change(self, from: i64, until: i64) -> Option<i64> {
-        if let Self::Fixed(_) = self {
-            return None;
-        }
-        let offset = self.offset(from);
-        let (mut before, mut after) = (from, from);
-        while self.offset(after) == offset {
-            if after >= until {
+    pub(super) fn change(&self, from: i64, until: i64) -> Option<i64> {
+        let Self::Named(zone) = self else { return None };
+        let mut offset = self.offset(from);
+        for transition in zone.following(Timestamp::from_second(from).ok()?) {
+            let at = transition.timestamp().as_second();
+            if at > until {
                 return None;
             }
-            before = after;
-            after = until.min(after + WEEK);
+            // some only change the name of the time
+            let after = i64::from(transition.offset().seconds());
+            if after != offset {
+                return Some(at);
+            }
+            offset = after;
         }
-        while after - before > 1 {
-            let middle = before + (after - before) / 2;
-            if self.offset(middle) == offset { before = middle } else { after = middle }
-        }
-        Some(after)
+        None
     }
+}
+
+/// A zone of the database, by its name as it is written there.
+fn known(name: &str) -> Option<TimeZone> {
+    TimeZone::get(name).ok().filter(|zone| zone.iana_name() == Some(name))
 }
 
 /// `UTC`, `UTC+3`, `utc-05:30`: what Node takes besides the database's names.
@@ -108,19 +109,20 @@ fn advice(name: &str) -> String {
     let plain = |text: &str| text.to_lowercase().replace([' ', '-'], "_");
     let written = plain(name);
     let place = |text: &str| text.rsplit('/').next().unwrap_or(text).to_owned();
-    let mut near: Vec<(usize, &str)> = TZ_VARIANTS
-        .iter()
+    let mut near: Vec<(usize, String)> = jiff::tz::db()
+        .available()
         .map(|zone| {
-            let known = plain(zone.name());
+            let known = plain(zone.as_str());
             let same_place = usize::from(place(&known) != place(&written));
-            (distance(&known, &written).min(same_place * 3 + distance(&place(&known), &place(&written))), zone.name())
+            let apart = distance(&known, &written).min(same_place * 3 + distance(&place(&known), &place(&written)));
+            (apart, zone.as_str().to_owned())
         })
         .filter(|(distance, _)| *distance <= (written.len() / 4).max(1))
         .collect();
     near.sort_unstable();
     let nearest = near.first().map_or(0, |(distance, _)| *distance);
     near.retain(|(distance, _)| *distance == nearest);
-    let near: Vec<&str> = near.into_iter().take(3).map(|(_, name)| name).collect();
+    let near: Vec<String> = near.into_iter().take(3).map(|(_, name)| name).collect();
     if near.is_empty() {
         return "use a name of the tz database such as Europe/Berlin, or UTC+3".into();
     }

@@ -7,6 +7,8 @@ use super::ask::Answer;
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
+/// 2026-01-01, in ms: before it every release of the zone data says the same.
+const SETTLED: i64 = 1_767_225_600_000;
 
 /// A change of the clocks, in seconds.
 pub struct Change {
@@ -48,6 +50,10 @@ pub fn reason(
         (Ok(schedule), Answer::Times(times)) => (schedule, times),
         _ => return None,
     };
+    let parted = ours.iter().zip(theirs).find(|(ours, theirs)| ours != theirs);
+    if parted.is_some_and(|(ours, theirs)| ours.min(theirs).is_some_and(|at| at >= SETTLED)) {
+        return Some("a year whose rules governments still change: the zone data of the two is not of one release");
+    }
     if change.jump().abs() != HOUR && is_in_its_day(ours, theirs, change) {
         return Some(if change.jump().abs() < HOUR {
             "the clocks move by half an hour: Node loses times of that day, repeats some or gives up"
