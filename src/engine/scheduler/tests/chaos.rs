@@ -3,7 +3,8 @@
 use super::*;
 
 /// Five instances share 200 schedules, each for every second. Any of them may die at any moment, also half-way through a
-/// round or through its start; another one takes its place a while later.
+/// round or through its start; another one takes its place a while later. `OXHERD_SOAK=1` has it go on for ten minutes of its
+/// clock.
 #[tokio::test(flavor = "multi_thread")]
 async fn f111_f08_instances_that_die_at_any_moment_miss_and_double_nothing() {
     let seconds: i64 = std::env::var("OXHERD_SOAK").map_or(25, |_| 600);
