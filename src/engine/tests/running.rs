@@ -335,11 +335,11 @@ async fn an_extended_job_outlives_its_first_deadline() {
     let store = Store::open(&server.config(), "test").await.unwrap();
     store.queue(&named("q")).add(&[job(1, "{}")]).await.unwrap();
     let mut short = queue("q");
-    short.timeout = Duration::from_millis(300);
+    short.timeout = Duration::from_secs(1);
     let engine = Engine::builder(config(&server, vec![short]))
         .handler("test", |_, ctx| async move {
             for _ in 0..5 {
-                tokio::time::sleep(Duration::from_millis(150)).await;
+                tokio::time::sleep(Duration::from_millis(300)).await;
                 ctx.extend(Duration::from_secs(60)).unwrap();
             }
             Outcome::done()
@@ -360,7 +360,7 @@ async fn a_redis_that_does_not_answer_holds_no_job_up() {
         ctx.log(n.to_string());
         ctx.update_progress(n).unwrap();
     }
-    assert!(started.elapsed() < Duration::from_millis(100), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     held.go_on.notify_one();
     tokio::time::sleep(Duration::from_millis(400)).await;
     held.server.signal(nix::sys::signal::Signal::SIGCONT);
