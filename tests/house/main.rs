@@ -63,7 +63,7 @@ fn read(path: &Path) -> Source {
     let text = std::fs::read_to_string(path).unwrap();
     let is_test = name.ends_with("tests.rs")
         || name.ends_with("testing.rs")
-        || ["/golden/", "/model/", "/tests/"].iter().any(|folder| name.contains(folder));
+        || ["/golden/", "/model/", "/scale/", "/tests/"].iter().any(|folder| name.contains(folder));
     let inline = text.lines().collect::<Vec<_>>().windows(2).position(|two| {
         two[0].trim() == "#[cfg(test)]" && two[1].trim_start().starts_with("mod ") && two[1].ends_with('{')
     });
