@@ -1,6 +1,8 @@
 //! The configuration in force, every default written out and every secret covered, for
 //! `oxherd config show`. It is TOML that loads again, but for covered secrets and plain `${`.
 
+mod handler;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use toml::{Table, Value};
 
 use super::locate::{is_secret_name, mask_urls};
 use super::units::{show_duration, show_size};
-use super::{Answer, AtStart, CatchUp, Config, Handler, LogFormat, Overlap, Queue, Schedule, StatusFormat, Unmatched};
+use super::{AtStart, CatchUp, Config, LogFormat, Overlap, Queue, Schedule, StatusFormat, Unmatched};
 use crate::job::schedule::local;
 use crate::job::{Backoff, BackoffKind, Keep, UnixMillis};
 
@@ -36,7 +38,7 @@ pub fn show_schedule(schedule: &Schedule) -> serde_json::Value {
 fn table(config: &Config) -> Table {
     let queues = config.queues.iter().map(|(name, queue)| (name.clone(), queue_table(queue).into())).collect();
     let handlers =
-        config.handlers.iter().map(|(name, handler)| (name.clone(), handler_table(handler).into())).collect();
+        config.handlers.iter().map(|(name, handler)| (name.clone(), handler::handler_table(handler).into())).collect();
     let schedules =
         config.schedules.iter().map(|(name, schedule)| (name.clone(), schedule_table(schedule).into())).collect();
     let shutdown = [("drain", duration(config.shutdown.drain)), ("cancel", duration(config.shutdown.cancel))];
@@ -137,42 +139,6 @@ fn queue_table(queue: &Queue) -> Table {
         table.insert("handler".into(), handler.clone().into());
     }
     table
-}
-
-fn handler_table(handler: &Handler) -> Table {
-    let (kind, table) = match handler {
-        Handler::Http(http) => {
-            let answer = |answer: &Answer| {
-                let name = Answer::NAMES.iter().find(|(_, known)| known == answer).map_or("", |(name, _)| name);
-                Value::from(name)
-            };
-            let status = http.status.iter().map(|(code, to)| (code.to_string(), answer(to))).collect();
-            let table = named([
-                ("url", mask_urls(&http.url).into()),
-                ("headers", covered(&http.headers)),
-                ("connect_timeout", duration(http.connect_timeout)),
-                ("max_response", show_size(http.max_response).into()),
-                ("max_defer", duration(http.max_defer)),
-                ("status", Value::Table(status)),
-            ]);
-            ("http", table)
-        }
-        Handler::Command(command) => {
-            let mut table = named([
-                ("argv", texts(&command.argv)),
-                ("env", covered(&command.env)),
-                ("env_allow", texts(&command.env_allow)),
-                ("kill_after", duration(command.kill_after)),
-                ("max_output", show_size(command.max_output).into()),
-            ]);
-            if let Some(directory) = &command.directory {
-                table.insert("directory".into(), directory.display().to_string().into());
-            }
-            ("command", table)
-        }
-        Handler::Log(log) => ("log", named([("duration", duration(log.duration))])),
-    };
-    named([(kind, table.into())])
 }
 
 fn schedule_table(schedule: &Schedule) -> Table {

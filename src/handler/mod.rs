@@ -16,6 +16,7 @@ mod command;
 mod context;
 mod error;
 pub mod function;
+mod gate;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(all(unix, feature = "daemon"))]
@@ -35,6 +36,7 @@ pub(crate) use actions::{Actions, Doing};
 pub(crate) use context::Attempt;
 pub use context::{CancelReason, JobContext};
 pub use error::{Error, Refused, TemplateError};
+pub use gate::{Gate, Standing};
 #[cfg(all(unix, feature = "daemon"))]
 pub(crate) use leftovers::end_leftovers;
 pub use registry::{Registry, Router};
@@ -66,6 +68,11 @@ pub trait Handler: Send + Sync + 'static {
     /// Whether [`JobContext::may_be_parent`] is to be found out for each job, which costs Redis a little.
     fn reads_children(&self) -> bool {
         false
+    }
+
+    /// Where the handler says that it can do nothing for now, so that no jobs are taken for it.
+    fn gate(&self) -> Option<&Gate> {
+        None
     }
 
     /// How long the future may take to return once it is told to stop.

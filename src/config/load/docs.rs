@@ -19,7 +19,7 @@ fn with_extension(folder: &str, extension: &str) -> Vec<PathBuf> {
 
 #[test]
 fn every_toml_block_in_the_documentation_loads() {
-    let mut pages = with_extension("docs", "md");
+    let mut pages = [with_extension("docs", "md"), with_extension("docs/handlers", "md")].concat();
     pages.push(root().join("README.md"));
     let mut blocks = 0;
     for page in pages {

@@ -1,0 +1,123 @@
+//! Reads `[handlers.NAME.http]`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{DAY, LARGEST, MS};
+use crate::config::HttpHandler;
+use crate::config::handler::Answer;
+use crate::config::locate::mask_urls;
+use crate::config::read::Item;
+use crate::config::schema::answers;
+use crate::config::section::placeholders;
+use crate::config::section::secret::secret;
+
+/// Headers that only the request itself can know, and content we decide on.
+const OWN_HEADERS: [&str; 7] =
+    ["content-length", "content-type", "connection", "idempotency-key", "traceparent", "transfer-encoding", "upgrade"];
+
+pub(super) fn http(item: &Item) -> Option<HttpHandler> {
+    let url = item.child("url");
+    if !url.is_given() {
+        item.missing("an http handler needs url", "write url = \"http://localhost:3000/jobs\"");
+    }
+    let text = url.text();
+    if let Some(text) = &text {
+        check_url(&url, text);
+    }
+    let base = HttpHandler::new(text.clone().unwrap_or_default());
+    let base = HttpHandler {
+        headers: headers(&item.child("headers")),
+        connect_timeout: item.child("connect_timeout").duration(MS..=DAY, base.connect_timeout),
+        max_response: item.child("max_response").size(0..=LARGEST, base.max_response),
+        max_defer: item.child("max_defer").duration(Duration::ZERO..=365 * DAY, base.max_defer),
+        status: statuses(&item.child("status")),
+        url: base.url,
+    };
+    text.map(|_| base)
+}
+
+fn check_url(item: &Item, url: &str) {
+    let shown = format!("{:?}", mask_urls(url));
+    let refuse = |message: String, help: &str| item.error(message, help);
+    let rest = match url.split_once("://") {
+        Some((scheme, rest)) if matches!(scheme.to_ascii_lowercase().as_str(), "http" | "https") => rest,
+        Some((scheme, _)) => {
+            return refuse(format!("url must be http or https, got {scheme:?}"), "write http://HOST/PATH");
+        }
+        None => return refuse(format!("{shown} is not a URL"), "write http://HOST:PORT/PATH"),
+    };
+    if url.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return refuse(format!("url holds a space or control character: {shown}"), "percent-encode it, a space as %20");
+    }
+    if url.contains('#') {
+        return refuse(
+            format!("url holds a '#': {shown}"),
+            "what follows a '#' is never sent; write %23 for the character",
+        );
+    }
+    let (found, wrong) = placeholders(url);
+    for invalid in wrong {
+        item.error(invalid.message, invalid.help);
+    }
+    let start = url.len() - rest.len();
+    let end = rest.find(['/', '?', '#']).map_or(url.len(), |at| start + at);
+    if found.iter().any(|place| place.start < end) {
+        return refuse(
+            format!("a placeholder may not fill the host: {shown}"),
+            "placeholders go into path and query; a job must not choose where it is sent",
+        );
+    }
+    let host = url[start..end].rsplit('@').next().unwrap_or("");
+    let (host, port) = match host.strip_prefix('[') {
+        Some(inner) => match inner.split_once(']') {
+            Some((host, port)) => (host, port.strip_prefix(':')),
+            None => return refuse(format!("no ']' behind the address in {shown}"), "write http://[::1]:3000/"),
+        },
+        None => host.split_once(':').map_or((host, None), |(host, port)| (host, Some(port))),
+    };
+    if host.is_empty() {
+        return refuse(format!("{shown} names no host"), "write http://HOST/PATH");
+    }
+    if let Some(port) = port.filter(|port| !port.parse::<u16>().is_ok_and(|port| port > 0)) {
+        refuse(format!("port {port:?} in {shown} is not a number from 1 to 65535"), "write http://HOST:PORT/PATH");
+    }
+}
+
+/// Header names are tokens of HTTP; values may be kept as secrets.
+fn headers(item: &Item) -> BTreeMap<String, String> {
+    let mut headers = BTreeMap::new();
+    for (name, value) in item.entries() {
+        let legal = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        if name.is_empty() || !name.bytes().all(legal) {
+            value.error(format!("{name:?} is not the name of a header"), "use letters, digits and '-'");
+        }
+        let own = name.to_ascii_lowercase();
+        if OWN_HEADERS.contains(&own.as_str()) || own.starts_with("webhook-") || own.starts_with("oxherd-") {
+            value.error(format!("header {name} is set for every request by oxherd itself"), "remove it");
+        }
+        let text = if value.is_table() { secret(&value).map(|s| s.reveal().to_owned()) } else { value.any_text() };
+        let Some(text) = text else { continue };
+        if text.contains(|c: char| !c.is_ascii() || (c.is_ascii_control() && c != '\t')) {
+            value.error(format!("header {name} holds a character HTTP does not allow"), "use visible ASCII characters");
+        }
+        headers.insert(name, text);
+    }
+    headers
+}
+
+fn statuses(item: &Item) -> BTreeMap<u16, Answer> {
+    let mut statuses = BTreeMap::new();
+    for (code, answer) in item.entries() {
+        let number = code.parse::<u16>().ok().filter(|number| (100..600).contains(number));
+        if number.is_none() {
+            answer.error(format!("{code:?} is not an HTTP status"), "write a code from 100 to 599, such as \"418\"");
+        }
+        let known: Vec<(&'static str, Option<Answer>)> =
+            answers().into_iter().map(|name| (name, Answer::parse(name))).collect();
+        if let (Some(number), Some(answer)) = (number, answer.word(&known, None)) {
+            statuses.insert(number, answer);
+        }
+    }
+    statuses
+}
