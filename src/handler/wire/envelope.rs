@@ -22,6 +22,59 @@ struct Envelope<'a> {
     children: Option<Children<'a>>,
 }
 
+/// The envelope as a frame for a process of a pool, and what a handler needs that stands in for one of BullMQ's.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Frame<'a> {
+    t: &'static str,
+    #[serde(rename = "ref")]
+    reference: &'a str,
+    #[serde(flatten)]
+    envelope: Envelope<'a>,
+    deadline: i64,
+    idempotency_key: String,
+    bullmq: Bullmq<'a>,
+}
+
+/// What BullMQ tells of a job and the head does not, by BullMQ's names. `opts` is as stored, so with stored names.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Bullmq<'a> {
+    prefix: &'a str,
+    token: &'a str,
+    opts: Box<RawValue>,
+    attempts_made: u32,
+    attempts_started: u32,
+    stalled_counter: u32,
+    processed_on: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stacktrace: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repeat_job_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deduplication_id: Option<&'a str>,
+}
+
+impl<'a> Bullmq<'a> {
+    fn of(job: &'a Job, ctx: &'a JobContext) -> Self {
+        Self {
+            prefix: ctx.prefix(),
+            token: ctx.token(),
+            opts: RawValue::from_string(job.opts.encode()).expect("options are written as JSON"),
+            attempts_made: job.attempts_made,
+            attempts_started: job.attempts_started,
+            stalled_counter: job.stalled,
+            processed_on: job.processed_on.0,
+            stacktrace: job.stacktrace.as_deref(),
+            parent_key: job.parent_key.as_deref(),
+            repeat_job_key: job.scheduler.as_ref().map(|iteration| iteration.scheduler.as_str()),
+            deduplication_id: job.opts.deduplication.as_ref().map(|deduplication| deduplication.id.as_str()),
+        }
+    }
+}
+
 /// What became of a job's children, each under its key.
 #[derive(Serialize)]
 struct Children<'a> {
@@ -73,6 +126,34 @@ pub(crate) async fn children_of(ctx: &JobContext) -> Result<Option<Dependencies>
 
 /// The request body: what a handler is told of a job. The data goes in byte for byte.
 pub(crate) fn envelope(job: &Job, ctx: &JobContext, children: Option<&Dependencies>) -> Vec<u8> {
+    write(&parts(job, ctx, children), job.data.get().len())
+}
+
+/// What a process of a pool is told of a job, without the end of the line: the members of the envelope, `ref` and
+/// more (`docs/handlers/helpers.md`).
+pub(crate) fn job_frame(reference: &str, job: &Job, ctx: &JobContext, children: Option<&Dependencies>) -> Vec<u8> {
+    let document = Frame {
+        t: "job",
+        reference,
+        envelope: parts(job, ctx, children),
+        deadline: ctx.deadline_ms(),
+        idempotency_key: idempotency_key(job, ctx),
+        bullmq: Bullmq::of(job, ctx),
+    };
+    let mut frame = write(&document, job.data.get().len());
+    // a producer may have spread its JSON over lines; inside of its strings there are none
+    frame.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b' ');
+    frame
+}
+
+fn write(document: &impl Serialize, data: usize) -> Vec<u8> {
+    let mut body = Vec::with_capacity(data + 768);
+    serde_json::to_writer(&mut body, document)
+        .expect("strings, numbers and JSON text always serialize, and a Vec takes every write");
+    body
+}
+
+fn parts<'a>(job: &'a Job, ctx: &JobContext, children: Option<&'a Dependencies>) -> Envelope<'a> {
     let schedule = job.scheduler.as_ref().map(|iteration| iteration.scheduler.as_str());
     let head = Head {
         id: job.id.as_str(),
@@ -88,10 +169,7 @@ pub(crate) fn envelope(job: &Job, ctx: &JobContext, children: Option<&Dependenci
         // Protocol: §5.13.1, an iteration's id ends in the moment it is due
         scheduled_at: schedule.and_then(|_| job.id.as_str().rsplit(':').next()?.parse().ok()),
     };
-    let mut body = Vec::with_capacity(job.data.get().len() + 512);
-    serde_json::to_writer(&mut body, &Envelope { job: head, data: &job.data, children: children.map(Children::of) })
-        .expect("strings, numbers and JSON text always serialize, and a Vec takes every write");
-    body
+    Envelope { job: head, data: &job.data, children: children.map(Children::of) }
 }
 
 /// The tenant a job's data names: text, or a number as text.
@@ -137,6 +215,25 @@ mod tests {
                 r#""scheduledAt":null},"data":{"to": "a@example.org",  "n": 1.10, "big": 12345678901234567890123}}"#
             )
         );
+    }
+
+    #[test]
+    fn the_frame_is_the_envelope_and_more() {
+        let mut job = job("{\"n\": 1.10,\n \"s\":\"a\\nb\"}");
+        let text = String::from_utf8(job_frame("a1", &job, &context(), None)).unwrap();
+        let key = idempotency_key(&job, &context());
+        let want = [
+            r#"{"t":"job","ref":"a1","job":{"id":"1042","queue":"email","name":"welcome","attempt":1,"maxAttempts":3,"#,
+            r#""createdAt":1788253198120,"deadline":1788253260000,"priority":0,"tenant":null,"schedule":null,"#,
+            r#""scheduledAt":null},"data":{"n": 1.10,  "s":"a\nb"},"deadline":1788253260000,"#,
+            &format!(r#""idempotencyKey":"{key}","bullmq":{{"prefix":"bull","token":"token","opts":{{"attempts":0}},"#),
+            r#""attemptsMade":0,"attemptsStarted":1,"stalledCounter":0,"processedOn":1788253200000}}"#,
+        ];
+        assert_eq!(text, want.concat());
+        job.parent_key = Some("bull:q:1".into());
+        job.scheduler = Some(crate::job::Iteration { scheduler: "s".into(), opts: String::new() });
+        let text = String::from_utf8(job_frame("a1", &job, &context(), None)).unwrap();
+        assert!(text.ends_with(r#","parentKey":"bull:q:1","repeatJobKey":"s"}}"#), "{text}");
     }
 
     #[test]

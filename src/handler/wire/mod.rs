@@ -7,6 +7,8 @@ mod listener;
 mod said;
 mod text;
 
+#[allow(unused_imports, reason = "process pools use it")]
+pub(crate) use envelope::job_frame;
 pub(crate) use envelope::{children_of, envelope, idempotency_key};
 pub(crate) use lines::Lines;
 pub(crate) use listener::Listener;
