@@ -48,7 +48,7 @@ pub use daemon::{Daemon, Log, LogFormat, Shutdown};
 pub use diff::Diff;
 #[cfg(feature = "daemon")]
 pub use error::{Error, Place, Position, Problem, Severity};
-pub use handler::{Answer, CommandHandler, Handler, HttpHandler, LogHandler};
+pub use handler::{Answer, CommandHandler, Handler, HttpHandler, LogHandler, Program};
 pub use invalid::Invalid;
 #[cfg(feature = "daemon")]
 pub use load::{LoadOptions, files, load, process_env};

@@ -7,11 +7,12 @@
 //! ourselves without a chance to do any of that, the kernel kills the leader.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::ExitStatus;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
@@ -33,13 +34,15 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Starts the program; `channel` becomes its descriptor 3.
+    /// Starts the program; the channels become its descriptors 3 and up.
     ///
     /// To be called from a thread that lives as long as the runtime, as its workers do, and not
     /// from one of the blocking pool: the kernel takes the end of the *thread* that forked for
     /// our death.
-    pub(crate) fn spawn(mut command: Command, channel: OwnedFd) -> io::Result<Self> {
-        between_fork_and_exec(&mut command, channel);
+    pub(crate) fn spawn(mut command: Command, channels: &[OwnedFd]) -> io::Result<Self> {
+        // the channels themselves stay open meanwhile: as they were opened first, the standard library finds no low
+        // place for the pipe it needs until the program runs
+        between_fork_and_exec(&mut command, out_of_the_way(channels)?);
         let leader = CommandWrap::from(command).wrap(ProcessGroup::leader()).wrap(KillOnDrop).spawn()?;
         let id = leader.id().and_then(|id| i32::try_from(id).ok()).expect("a child not yet waited for has a pid");
         Ok(Self { leader, group: Pid::from_raw(id), empty: false })
@@ -93,12 +96,24 @@ impl Drop for Child {
     }
 }
 
+/// Duplicates with numbers so high that none is where another is to go.
+fn out_of_the_way(channels: &[OwnedFd]) -> io::Result<Vec<OwnedFd>> {
+    let lowest = 3 + i32::try_from(channels.len()).unwrap_or(i32::MAX);
+    let away = |channel: &OwnedFd| {
+        let number = fcntl(channel, FcntlArg::F_DUPFD_CLOEXEC(lowest))?;
+        #[expect(unsafe_code, reason = "makes an owner of a number that was just given to us")]
+        // SAFETY: nobody else has it
+        Ok(unsafe { OwnedFd::from_raw_fd(number) })
+    };
+    channels.iter().map(away).collect()
+}
+
 /// What the new process does to itself before it becomes the program.
 #[expect(
     unsafe_code,
     reason = "only system calls that are safe between fork and exec are made, and nothing is allocated"
 )]
-fn between_fork_and_exec(command: &mut Command, channel: OwnedFd) {
+fn between_fork_and_exec(command: &mut Command, channels: Vec<OwnedFd>) {
     let parent = getpid();
     let prepare = move || {
         // a dump of a job's data belongs in no file
@@ -116,11 +131,13 @@ fn between_fork_and_exec(command: &mut Command, channel: OwnedFd) {
             // SAFETY: a system call on numbers, no memory involved
             unsafe { libc::syscall(libc::SYS_close_range, first, last, libc::CLOSE_RANGE_CLOEXEC) };
         }
-        // nothing of the standard library can be on 3: it opened its own pipes after `channel`
-        let fd = channel.as_raw_fd();
-        // SAFETY: `channel` is open as long as this closure lives
-        let done = unsafe { if fd == 3 { libc::fcntl(3, libc::F_SETFD, 0) } else { libc::dup2(fd, 3) } };
-        if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        for (place, channel) in (3..).zip(&channels) {
+            // SAFETY: the channel is open as long as this closure lives
+            if unsafe { libc::dup2(channel.as_raw_fd(), place) } < 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        Ok(())
     };
     // SAFETY: see the reason above
     unsafe { command.pre_exec(prepare) };

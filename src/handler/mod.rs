@@ -22,6 +22,8 @@ mod http;
 #[cfg(all(unix, feature = "daemon"))]
 mod leftovers;
 pub mod log;
+#[cfg(all(unix, feature = "command"))]
+mod program;
 mod registry;
 mod report;
 #[cfg(any(feature = "http", feature = "command"))]

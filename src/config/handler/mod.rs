@@ -4,9 +4,11 @@ use std::time::Duration;
 
 mod command;
 mod http;
+mod program;
 
 pub use command::CommandHandler;
 pub use http::HttpHandler;
+pub use program::Program;
 
 /// `[handlers.NAME.KIND]`
 #[derive(Debug, Clone, PartialEq)]

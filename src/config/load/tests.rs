@@ -195,8 +195,8 @@ fn every_key_is_read() {
     assert_eq!(http.headers["Authorization"], "Bearer x");
     assert_eq!((http.max_response, http.status[&418]), (2048, crate::config::Answer::Retry));
     let Handler::Command(command) = &config.handlers["cmd"] else { panic!() };
-    assert_eq!(command.directory.as_deref(), Some(files.path("work").as_path()));
-    assert_eq!((command.argv.len(), command.env["A"].as_str(), command.max_output), (3, "b", 1000));
+    assert_eq!(command.program.directory.as_deref(), Some(files.path("work").as_path()));
+    assert_eq!((command.program.argv.len(), command.program.env["A"].as_str(), command.max_output), (3, "b", 1000));
     assert_eq!(config.status.channels, ["a", "b:{queue}:{tenant}"]);
     assert_eq!(config.status.word("active"), "BUSY");
     assert_eq!(config.shutdown.cancel, Duration::ZERO);
@@ -677,7 +677,7 @@ fn includes_are_taken_from_where_they_stand() {
     let config = files.load();
     assert_eq!(config.queues.keys().collect::<Vec<_>>(), ["a", "b"]);
     let Handler::Command(command) = &config.handlers["app"] else { panic!() };
-    let directory = command.directory.as_ref().unwrap();
+    let directory = command.program.directory.as_ref().unwrap();
     assert!(directory.ends_with("config/more/here"), "{}", directory.display());
 }
 

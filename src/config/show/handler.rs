@@ -5,7 +5,7 @@ use toml::{Table, Value};
 use super::{covered, duration, named, texts};
 use crate::config::locate::mask_urls;
 use crate::config::units::show_size;
-use crate::config::{Answer, CommandHandler, Handler, HttpHandler, LogHandler};
+use crate::config::{Answer, CommandHandler, Handler, HttpHandler, LogHandler, Program};
 
 pub(super) fn handler_table(handler: &Handler) -> Table {
     let (kind, table) = match handler {
@@ -33,12 +33,17 @@ fn http(config: &HttpHandler) -> Table {
 }
 
 fn command(config: &CommandHandler) -> Table {
+    let mut table = program(&config.program);
+    table.insert("max_output".into(), show_size(config.max_output).into());
+    table
+}
+
+fn program(config: &Program) -> Table {
     let mut table = named([
         ("argv", texts(&config.argv)),
         ("env", covered(&config.env)),
         ("env_allow", texts(&config.env_allow)),
         ("kill_after", duration(config.kill_after)),
-        ("max_output", show_size(config.max_output).into()),
     ]);
     if let Some(directory) = &config.directory {
         table.insert("directory".into(), directory.display().to_string().into());

@@ -1,7 +1,6 @@
 //! A job as a run of a program: no shell, the envelope on stdin, the answer on stdout,
 //! descriptor 3 and the exit code (`docs/handlers.md`).
 
-use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::pin::pin;
@@ -15,12 +14,13 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
-use tokio::process::{ChildStdin, Command as Program};
+use tokio::process::{ChildStdin, Command as Prepared};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::child::Child;
 use super::error::Refused;
+use super::program::{Program, refuse_nul};
 use super::template::Field;
 use super::wire::{self, Heard, Lines, Listener};
 use super::{Handler, JobContext, Running};
@@ -40,20 +40,15 @@ const REASON: usize = 500;
 const LINGER: Duration = Duration::from_secs(1);
 /// Lines of descriptor 3 that are heard and not yet acted on. A program that says more waits.
 const SAID: usize = 16;
-/// Names of our own environment that every program gets.
-const INHERITED: [&str; 3] = ["PATH", "HOME", "LANG"];
-
 /// `[handlers.NAME.command]`
 pub struct Command {
     run: Arc<Run>,
 }
 
 struct Run {
-    config: CommandHandler,
-    program: String,
+    program: Program,
     arguments: Vec<Argument>,
-    /// What of the environment does not depend on the job.
-    environment: Vec<(OsString, OsString)>,
+    max_output: usize,
 }
 
 enum Argument {
@@ -69,31 +64,18 @@ enum Argument {
 impl Command {
     /// Checks the settings. Whether the program exists is found out when it is run.
     pub fn new(config: CommandHandler) -> Result<Self, Refused> {
-        let (program, rest) = config.argv.split_first().ok_or(Refused::NoProgram)?;
-        if program.is_empty() {
-            return Err(Refused::NoProgram);
-        }
-        refuse_nul("argument", program)?;
-        if let Some(placeholder) = placeholder_in(program) {
+        let CommandHandler { program, max_output } = config;
+        let program = Program::new(program)?;
+        if let Some(placeholder) = placeholder_in(program.path()) {
             return Err(Refused::Program(placeholder.to_owned()));
         }
         let mut arguments = Vec::new();
         let mut options_ended = false;
-        for text in rest {
+        for text in program.arguments() {
             options_ended |= text == "--";
             arguments.push(Argument::parse(text, options_ended)?);
         }
-        let mut environment = Vec::new();
-        for name in INHERITED.into_iter().chain(config.env_allow.iter().map(String::as_str)) {
-            check_name(name)?;
-            environment.extend(std::env::var_os(name).map(|value| (name.into(), value)));
-        }
-        for (name, value) in &config.env {
-            check_name(name)?;
-            refuse_nul("environment value", value)?;
-            environment.push((name.into(), value.into()));
-        }
-        Ok(Self { run: Arc::new(Run { program: program.clone(), arguments, environment, config }) })
+        Ok(Self { run: Arc::new(Run { program, arguments, max_output }) })
     }
 }
 
@@ -123,15 +105,6 @@ fn placeholder_in(text: &str) -> Option<&str> {
     })
 }
 
-fn check_name(name: &str) -> Result<(), Refused> {
-    refuse_nul("environment name", name)?;
-    if name.is_empty() || name.contains('=') { Err(Refused::EnvName(name.to_owned())) } else { Ok(()) }
-}
-
-fn refuse_nul(what: &'static str, text: &str) -> Result<(), Refused> {
-    if text.contains('\0') { Err(Refused::Nul { what, text: text.to_owned() }) } else { Ok(()) }
-}
-
 impl Handler for Command {
     fn reads_children(&self) -> bool {
         true
@@ -153,14 +126,14 @@ impl Handler for Command {
 
     fn stop_grace(&self) -> Duration {
         // TERM, KILL, and a moment for the last output
-        self.run.config.kill_after + Duration::from_secs(2)
+        self.run.program.kill_after() + Duration::from_secs(2)
     }
 }
 
 impl Run {
     /// The program with all it is given. The error is the reason the job fails for good.
-    fn prepare(&self, job: &Job, ctx: &JobContext) -> Result<Program, String> {
-        let mut program = Program::new(&self.program);
+    fn prepare(&self, job: &Job, ctx: &JobContext) -> Result<Prepared, String> {
+        let mut program = self.program.prepare();
         for (at, argument) in self.arguments.iter().enumerate() {
             let at = at + 1;
             let (field, may_start_with_dash) = match argument {
@@ -182,7 +155,6 @@ impl Run {
             }
             program.arg(&*value);
         }
-        program.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
         for (name, value) in [
             ("OXHERD_QUEUE", job.queue.as_str()),
             ("OXHERD_JOB_ID", job.id.as_str()),
@@ -197,20 +169,17 @@ impl Run {
             }
             program.env(name, value);
         }
-        if let Some(directory) = &self.config.directory {
-            program.current_dir(directory);
-        }
         program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Ok(program)
     }
 
-    async fn exchange(&self, program: Program, envelope: &[u8], ctx: &JobContext) -> Outcome {
+    async fn exchange(&self, program: Prepared, envelope: &[u8], ctx: &JobContext) -> Outcome {
         let (mut child, lines) = match start(program) {
             Ok(started) => started,
             Err(error) => return self.not_started(&error),
         };
         let (stdin, stdout, stderr) = child.streams();
-        let mut printed = Kept::both_ends(self.config.max_output);
+        let mut printed = Kept::both_ends(self.max_output);
         let mut complaints = Kept::end(STDERR_TAIL);
         let mut listener = Listener::new("descriptor 3");
         let enough = CancellationToken::new();
@@ -230,7 +199,7 @@ impl Run {
                         .await;
                         stderr_lines.finish(|line, cut| log(ctx, line, cut));
                     },
-                    listen(lines, Lines::new(self.config.max_output), ctx, say),
+                    listen(lines, Lines::new(self.max_output), ctx, say),
                 );
             };
             let streams = async {
@@ -255,7 +224,7 @@ impl Run {
                         biased;
                         status = child.wait() => Ok(status),
                         reason = ctx.cancelled() => {
-                            child.stop(self.config.kill_after).await;
+                            child.stop(self.program.kill_after()).await;
                             Err(reason)
                         }
                     }
@@ -281,7 +250,7 @@ impl Run {
 
         match ended {
             Err(reason) => ctx.stopped(reason),
-            Ok(Err(error)) => Outcome::retry(format!("lost sight of {}: {error}", self.program)),
+            Ok(Err(error)) => Outcome::retry(format!("lost sight of {}: {error}", self.program.path())),
             Ok(Ok(status)) => {
                 let complaints = complaints.into_bytes();
                 match (listener.undone, listener.stated) {
@@ -310,7 +279,7 @@ impl Run {
             64 | 65 => Outcome::Fail(failure(&what, complaints)),
             75 => Outcome::Defer { reason: failure(&what, complaints).message, after: wire::DEFER },
             126 | 127 => {
-                let what = format!("handler broken: {} ended with {what}", self.program);
+                let what = format!("handler broken: {} ended with {what}", self.program.path());
                 Outcome::Defer { reason: failure(&what, complaints).message, after: wire::DEFER }
             }
             _ => Outcome::Retry { failure: failure(&what, complaints), after: None },
@@ -319,26 +288,17 @@ impl Run {
 
     /// The program could not be started: not the job's fault, unless its arguments are too long.
     fn not_started(&self, error: &io::Error) -> Outcome {
-        let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
-        let gone = self.config.directory.as_ref().filter(|directory| !directory.is_dir());
-        let program = &self.program;
-        let reason = match (errno, gone) {
-            (Errno::E2BIG, _) => return Outcome::fail(format!("cannot start {program}: {errno}")),
-            (Errno::EAGAIN | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE, _) => {
-                format!("cannot start {program} for now: {errno}")
-            }
-            (_, Some(directory)) => {
-                format!("handler broken: cannot start {program} in directory {}: {errno}", directory.display())
-            }
-            _ => format!("handler broken: cannot start {program}: {errno}"),
-        };
+        let reason = self.program.why_not_started(error);
+        if error.raw_os_error() == Some(Errno::E2BIG as i32) {
+            return Outcome::fail(reason);
+        }
         Outcome::Defer { reason, after: wire::DEFER }
     }
 }
 
-fn start(program: Program) -> io::Result<(Child, pipe::Receiver)> {
+fn start(program: Prepared) -> io::Result<(Child, pipe::Receiver)> {
     let (sender, receiver) = pipe::pipe()?;
-    let child = Child::spawn(program, sender.into_blocking_fd()?)?;
+    let child = Child::spawn(program, &[sender.into_blocking_fd()?])?;
     Ok((child, receiver))
 }
 

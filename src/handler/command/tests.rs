@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::handler::CancelReason;
+use crate::handler::program::INHERITED;
 use crate::handler::testing::{context, job};
 
 fn config(argv: &[&str]) -> CommandHandler {
@@ -161,12 +162,12 @@ async fn arguments_a_job_cannot_fill_fail_it() {
 #[tokio::test]
 async fn f93_the_environment_holds_what_is_documented_and_nothing_else() {
     let mut config = config(&["env"]);
-    config.env = BTreeMap::from([("OWN".into(), "set".into())]);
+    config.program.env = BTreeMap::from([("OWN".into(), "set".into())]);
     // some variable of ours; there is always one, from cargo or the shell
     let (allowed, _) = std::env::vars()
         .find(|(name, value)| !INHERITED.contains(&name.as_str()) && name != "OWN" && !value.contains('\n'))
         .unwrap();
-    config.env_allow = vec![allowed.clone(), "OXHERD_NOT_SET_ANYWHERE".into()];
+    config.program.env_allow = vec![allowed.clone(), "OXHERD_NOT_SET_ANYWHERE".into()];
     let output = text(run(config, job(r#"{"secret":"payload"}"#)).await);
     let mut names: Vec<_> = output.lines().map(|line| line.split_once('=').unwrap().0).collect();
     names.sort_unstable();
@@ -209,7 +210,7 @@ async fn the_directory_is_the_configured_one() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().canonicalize().unwrap();
     let mut config = shell("pwd -P");
-    config.directory = Some(path.clone());
+    config.program.directory = Some(path.clone());
     assert_eq!(text(run(config, job("null")).await).trim(), path.to_str().unwrap());
 }
 
@@ -324,7 +325,7 @@ async fn f87_a_process_that_left_the_group_is_not_waited_for() {
 async fn f88_a_program_that_ignores_term_is_killed() {
     let pids = Pids::new();
     let mut config = shell(&format!("trap '' TERM; echo $$ > {}/stubborn; while :; do sleep 1; done", pids.path()));
-    config.kill_after = Duration::from_millis(200);
+    config.program.kill_after = Duration::from_millis(200);
     let ctx = context();
     let running = tokio::spawn(Command::new(config).unwrap().run(Arc::new(job("null")), ctx.clone()));
     let stubborn = pids.wait_for("stubborn").await;
@@ -344,7 +345,7 @@ async fn f91_term_reaches_the_whole_group_and_output_flows_until_the_end() {
          sleep 600 & echo $! > {path}/sleeper; echo $$ > {path}/leader; wait"
     ));
     // longer than the test may take: TERM alone must do
-    config.kill_after = Duration::from_secs(3600);
+    config.program.kill_after = Duration::from_secs(3600);
     let ctx = context();
     let running = tokio::spawn(Command::new(config).unwrap().run(Arc::new(job("null")), ctx.clone()));
     let (leader, sleeper) = (pids.wait_for("leader").await, pids.wait_for("sleeper").await);
@@ -380,7 +381,7 @@ async fn f89_a_broken_handler_costs_no_attempt() {
         assert!(reason.starts_with(&format!("handler broken: cannot start {program}: {want}: ")), "{reason}");
     }
     let mut gone = config(&["true"]);
-    gone.directory = Some(PathBuf::from("/no/such/place"));
+    gone.program.directory = Some(PathBuf::from("/no/such/place"));
     let reason = defer_reason(run(gone, job("null")).await);
     assert!(reason.starts_with("handler broken: cannot start true in directory /no/such/place: ENOENT"), "{reason}");
 }
@@ -431,7 +432,7 @@ fn settings_are_checked_when_the_handler_is_built() {
     assert!(refused(config(&["a", "{nme}"])).starts_with("unknown placeholder {nme}"));
     assert!(refused(config(&["a", "b\0"])).starts_with("argument \"b\\0\" holds a NUL byte"));
     let mut named = config(&["a"]);
-    named.env_allow = vec!["A=B".into()];
+    named.program.env_allow = vec!["A=B".into()];
     assert!(refused(named).starts_with("environment name \"A=B\" cannot be used"));
 }
 

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use crate::config::read::Item;
 use crate::config::schema::handler_kinds;
+use crate::config::section::is_placeholder;
 use crate::config::{Handler, LogHandler};
 
 mod command;
 mod http;
+mod program;
 
 const MS: Duration = Duration::from_millis(1);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -51,4 +53,13 @@ pub fn handler(name: &str, item: &Item) -> Option<Handler> {
 
 fn log(item: &Item) -> LogHandler {
     LogHandler { duration: item.child("duration").duration(Duration::ZERO..=DAY, Duration::ZERO) }
+}
+
+/// The first placeholder, braces included; `${name}` is a shell's variable.
+fn placeholder_in(text: &str) -> Option<&str> {
+    text.match_indices('{').find_map(|(open, _)| {
+        let close = open + text[open..].find('}')?;
+        let known = is_placeholder(&text[open + 1..close]) && !text[..open].ends_with('$');
+        known.then(|| &text[open..=close])
+    })
 }
