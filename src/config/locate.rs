@@ -183,7 +183,7 @@ impl Document {
         Position {
             line: self.text[..start].matches('\n').count() + 1,
             column: self.text[start..at].chars().count() + 1,
-            line_text: mask(line_text),
+            line_text: if self.root.is_within_a_secret(start) { "***".into() } else { mask(line_text) },
         }
     }
 }
@@ -195,6 +195,16 @@ impl Node {
         Box::new(entries.iter().flat_map(move |(key, node)| {
             (key == name).then_some(node.key_span.start).into_iter().chain(node.keys(name))
         }))
+    }
+
+    /// Whether this byte is in a value over several lines that began on a line before, under a name that makes it a
+    /// secret.
+    fn is_within_a_secret(&self, at: usize) -> bool {
+        let Kind::Table(entries) = &self.kind else { return false };
+        entries.iter().any(|(name, node)| {
+            let inside = !node.is_open_table() && node.span.start < at && at < node.span.end;
+            (inside && is_secret_name(name)) || node.is_within_a_secret(at)
+        })
     }
 
     /// Whether this is a table with a header of its own, or made of dotted keys.

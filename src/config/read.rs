@@ -102,6 +102,10 @@ impl<'a> Item<'a> {
         matches!(self.kind(), Some(ValueKind::Table(_)))
     }
 
+    pub fn is_list(&self) -> bool {
+        matches!(self.kind(), Some(ValueKind::Array(_)))
+    }
+
     pub fn is_text(&self) -> bool {
         matches!(self.kind(), Some(ValueKind::String(_) | ValueKind::Nil))
     }

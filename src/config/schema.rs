@@ -16,11 +16,13 @@ pub enum Shape {
     Free,
     /// The same, from a list of names.
     Words(fn() -> Vec<&'static str>),
+    /// A list, each element the same; one of them stands for a list of one.
+    List(&'static Shape),
     /// A value or a table of values, as deep as the operator likes.
     Any,
 }
 
-use Shape::{Any, Free, Named, Table, Value, Words};
+use Shape::{Any, Free, List, Named, Table, Value, Words};
 
 /// Everything that may stand in a file.
 pub const ROOT: Shape = Table(&[
@@ -100,6 +102,7 @@ const HANDLER: &[(&str, Shape)] = &[
         Table(&[
             ("url", Value),
             ("headers", Named(&SECRET)),
+            ("signing_secrets", List(&SECRET)),
             ("connect_timeout", Value),
             ("max_response", Value),
             ("max_defer", Value),
@@ -135,6 +138,7 @@ impl Shape {
         match self {
             Table(keys) => Some(keys.iter().map(|(name, _)| *name).collect()),
             Words(names) => Some(names()),
+            List(element) => element.names(),
             Value | Named(_) | Free | Any => None,
         }
     }
@@ -147,6 +151,7 @@ impl Shape {
             Named(shape) => Some(shape),
             Free => Some(&Value),
             Any => Some(&Any),
+            List(element) => element.child(name),
             Words(names) => names().contains(&name).then_some(&Value),
             Value => None,
         }

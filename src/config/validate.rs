@@ -19,6 +19,11 @@ pub fn unknown_keys(tree: &Value, context: &Context) {
 }
 
 fn visit(value: &Value, shape: &Shape, path: &KeyPath, context: &Context) {
+    if let (ValueKind::Array(elements), Shape::List(shape)) = (&value.kind, shape) {
+        for (n, element) in elements.iter().enumerate() {
+            visit(element, shape, &path.index(n), context);
+        }
+    }
     // whether a table may be here at all is for those who read the value
     let ValueKind::Table(table) = &value.kind else { return };
     if matches!(shape, Shape::Value | Shape::Any) {

@@ -1,6 +1,8 @@
 //! Why the handlers a configuration describes cannot be built. Nothing here concerns a single
 //! job: what a handler answers for a job is an [`Outcome`](crate::job::Outcome).
 
+use crate::config::Invalid;
+
 /// The process should refuse its configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -29,6 +31,8 @@ pub enum Refused {
     OwnHeader(String),
     #[error("header {0:?} has a name or a value HTTP does not allow; use visible ASCII characters")]
     Header(String),
+    #[error(transparent)]
+    Secret(Invalid),
     #[error("the HTTP client cannot be set up: {0}")]
     Client(String),
     #[error("argv is empty; name at least the program")]

@@ -127,7 +127,7 @@ fn the_releases_named_are_those_tested() {
         serde_json::from_str(&read_to_string(interop.join("node/package.json")).unwrap()).unwrap();
     let release = |name: &str| node["dependencies"][name].as_str().unwrap().rsplit('@').next().unwrap().to_owned();
     let python = read_to_string(interop.join("python/requirements.txt")).unwrap();
-    let python = python.trim().strip_prefix("bullmq==").unwrap().to_owned();
+    let python = python.lines().find_map(|line| line.strip_prefix("bullmq==")).unwrap().to_owned();
     let releases = [release("bullmq"), release("bullmq5"), release("@bull-board/api"), python];
     let page = page();
     let absent = releases.iter().filter(|release| !page.contains(&format!("| {release} |")));

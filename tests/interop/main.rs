@@ -20,3 +20,4 @@ mod schedulers;
 mod sequences;
 mod sharing;
 mod verbs;
+mod webhooks;

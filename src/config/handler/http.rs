@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Answer;
+use crate::config::Secret;
+#[cfg(feature = "http")]
+use crate::config::invalid::Invalid;
 
 /// `[handlers.NAME.http]`: the job is POSTed to an endpoint.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,6 +15,8 @@ pub struct HttpHandler {
     pub url: String,
     /// Sent with every request, beside our own.
     pub headers: BTreeMap<String, String>,
+    /// Keys of the signatures, `whsec_` and base64 or 24 to 64 bytes of text; each signs every request.
+    pub signing_secrets: Vec<Secret>,
     /// Longest wait for the connection.
     pub connect_timeout: Duration,
     /// Answer bytes read; the rest is dropped.
@@ -28,10 +33,36 @@ impl HttpHandler {
         Self {
             url,
             headers: BTreeMap::new(),
+            signing_secrets: Vec::new(),
             connect_timeout: Duration::from_secs(5),
             max_response: 1024 * 1024,
             max_defer: Duration::from_secs(3600),
             status: BTreeMap::new(),
         }
+    }
+
+    /// The bytes a signature is made with: those behind `whsec_` from base64, or the text itself.
+    #[cfg(feature = "http")]
+    pub(crate) fn signing_key(secret: &Secret) -> Result<Vec<u8>, Invalid> {
+        use base64::Engine as _;
+        use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+        // some generators of secrets leave the padding out
+        const BASE64: GeneralPurpose = GeneralPurpose::new(
+            &base64::alphabet::STANDARD,
+            GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+        );
+        let refuse = |why: &str, help: &str| Invalid::new(format!("a signing secret cannot be used: {why}"), help);
+        let key = match secret.reveal().strip_prefix("whsec_") {
+            Some(encoded) => BASE64
+                .decode(encoded)
+                .map_err(|_| refuse("what follows whsec_ is not base64", "write it as it was generated"))?,
+            None => secret.reveal().as_bytes().to_vec(),
+        };
+        let bytes = match key.len() {
+            24..=64 => return Ok(key),
+            0 => "it is empty".to_owned(),
+            bytes => format!("it has {bytes} bytes, expected 24 to 64"),
+        };
+        Err(refuse(&bytes, "make one with: printf 'whsec_%s\\n' \"$(openssl rand -base64 32)\""))
     }
 }

@@ -114,7 +114,7 @@ fn the_manual_speaks_of_every_key() {
 
 fn leaves(shape: &'static Shape, keys: &mut Vec<&'static str>) {
     match shape {
-        Shape::Named(below) => leaves(below, keys),
+        Shape::Named(below) | Shape::List(below) => leaves(below, keys),
         Shape::Table(entries) => {
             for (name, below) in *entries {
                 keys.push(name);

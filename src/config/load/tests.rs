@@ -1,3 +1,4 @@
+mod http;
 mod schedules;
 
 use std::fs;

@@ -46,6 +46,12 @@ pub fn secret(item: &Item) -> Option<Secret> {
     Some(Secret::new(text))
 }
 
+/// Some secrets: one, or a list of them.
+pub fn secrets<'a>(item: &Item<'a>) -> Vec<(Item<'a>, Secret)> {
+    let items = if item.is_list() { item.elements() } else { vec![item.clone()] };
+    items.into_iter().filter_map(|item| secret(&item).map(|secret| (item, secret))).collect()
+}
+
 fn from_variable(item: &Item, name: &str) -> Option<String> {
     let value = item.context().env.get(name);
     if value.is_none() {

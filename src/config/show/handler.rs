@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use super::{covered, duration, named, texts};
+use super::{COVERED, covered, duration, named, texts};
 use crate::config::locate::mask_urls;
 use crate::config::units::show_size;
 use crate::config::{Answer, CommandHandler, Handler, HttpHandler, LogHandler, Program};
@@ -25,6 +25,7 @@ fn http(config: &HttpHandler) -> Table {
     named([
         ("url", mask_urls(&config.url).into()),
         ("headers", covered(&config.headers)),
+        ("signing_secrets", Value::Array(config.signing_secrets.iter().map(|_| COVERED.into()).collect())),
         ("connect_timeout", duration(config.connect_timeout)),
         ("max_response", show_size(config.max_response).into()),
         ("max_defer", duration(config.max_defer)),

@@ -1,11 +1,10 @@
 //! A job as a POST to an endpoint: one request per attempt, the answer table of the
 //! documentation (`docs/handlers.md`), connections kept alive between jobs.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Client, Response};
 use serde_json::value::RawValue;
 
@@ -19,9 +18,12 @@ use crate::job::{Failure, Job, Outcome};
 mod address;
 mod answer;
 mod failure;
+mod request;
+mod signature;
 
 use address::Address;
 use answer::Reply;
+use request::Headers;
 
 /// Below the idle time of common servers (Node closes after 5 s), so that a connection is
 /// rarely closed just as it is used.
@@ -39,8 +41,7 @@ struct Endpoint {
     address: Address,
     authority: String,
     config: HttpHandler,
-    /// The configured headers and those that never change.
-    headers: HeaderMap,
+    headers: Headers,
     /// How long a body that only explains a failure may take.
     explain_within: Duration,
 }
@@ -51,7 +52,7 @@ impl Http {
     /// Installs `ring` as the process's TLS provider unless the program has chosen one.
     pub fn new(config: HttpHandler) -> Result<Self, Refused> {
         let address = Address::parse(&config.url)?;
-        let headers = headers(&config)?;
+        let headers = Headers::new(&config)?;
         // an error means that a provider is there already, and any will do
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut client = Client::builder()
@@ -104,13 +105,18 @@ impl Handler for Http {
 
 impl Endpoint {
     async fn exchange(&self, job: &Job, ctx: &JobContext) -> Outcome {
-        let (url, headers) = match self.address.fill(job).and_then(|url| Ok((url, self.headers_for(job, ctx)?))) {
-            Ok(parts) => parts,
+        let url = match self.address.fill(job) {
+            Ok(url) => url,
             Err(reason) => return Outcome::fail(reason),
         };
         let children = match wire::children_of(ctx).await {
             Ok(children) => children,
             Err(outcome) => return outcome,
+        };
+        let body = wire::envelope(job, ctx, children.as_ref());
+        let headers = match self.headers.of(job, ctx, &body) {
+            Ok(headers) => headers,
+            Err(reason) => return Outcome::fail(reason),
         };
         // lets the runtime look at its sockets first: a kept connection that the server has closed
         // meanwhile leaves the pool before we could pick it (without this line the test of f100
@@ -118,7 +124,7 @@ impl Endpoint {
         tokio::task::yield_now().await;
         // the client repeats a request by itself only where none of it can have been accepted:
         // a kept connection found closed before the first byte, an HTTP/2 stream refused
-        let request = self.client.post(url).headers(headers).body(wire::envelope(job, ctx, children.as_ref()));
+        let request = self.client.post(url).headers(headers).body(body);
         let mut response = match request.send().await {
             Ok(response) => response,
             Err(error) => return Outcome::retry(failure::describe(&error, &self.authority, &self.config)),
@@ -189,80 +195,12 @@ impl Endpoint {
             (None, None, None) => reply.outcome(Some(Vec::new())),
         }
     }
-
-    fn headers_for(&self, job: &Job, ctx: &JobContext) -> Result<HeaderMap, String> {
-        let mut headers = self.headers.clone();
-        let key = header_value("idempotency key", &wire::idempotency_key(job, ctx))?;
-        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        headers.insert("webhook-id", key.clone());
-        headers.insert("idempotency-key", key);
-        headers.insert("webhook-timestamp", HeaderValue::from(seconds));
-        headers.insert("oxherd-queue", header_value("queue name", job.queue.as_str())?);
-        headers.insert("oxherd-job-id", header_value("job id", job.id.as_str())?);
-        headers.insert("oxherd-job-name", header_value("job name", &job.name)?);
-        headers.insert("oxherd-attempt", HeaderValue::from(job.attempt()));
-        headers.insert("oxherd-deadline", HeaderValue::from(ctx.deadline_ms()));
-        if let Some(parent) = traceparent(job) {
-            headers.insert("traceparent", header_value("traceparent", &parent)?);
-        }
-        Ok(headers)
-    }
-}
-
-/// The producer's trace. Protocol: §8, `opts.tm` is a carrier as JSON in a string.
-fn traceparent(job: &Job) -> Option<String> {
-    let carrier: serde_json::Value = serde_json::from_str(job.opts.extra.get("tm")?.as_str()?).ok()?;
-    carrier.get("traceparent")?.as_str().map(str::to_owned)
 }
 
 /// Whether the answer is given line by line.
 fn is_stream(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()?.split(';').next());
     kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/x-ndjson"))
-}
-
-/// Any text as a header value: all but visible ASCII, and the percent sign itself, is
-/// percent-encoded; control characters have no business in a name and fail the job.
-fn header_value(what: &str, text: &str) -> Result<HeaderValue, String> {
-    if let Some(c) = text.chars().find(|c| c.is_control()) {
-        return Err(format!("{what} {text:?} holds the control character {c:?}, which no header can carry"));
-    }
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_graphic() && byte != b'%' {
-            encoded.push(char::from(byte));
-        } else {
-            write!(encoded, "%{byte:02X}").expect("a String takes every write");
-        }
-    }
-    Ok(HeaderValue::try_from(encoded).expect("visible ASCII is a header value"))
-}
-
-/// The configured headers, after a check that they are valid and not ours.
-fn headers(config: &HttpHandler) -> Result<HeaderMap, Refused> {
-    const OURS: [&str; 7] = [
-        "content-length",
-        "content-type",
-        "connection",
-        "idempotency-key",
-        "traceparent",
-        "transfer-encoding",
-        "upgrade",
-    ];
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    for (text, value) in &config.headers {
-        let name = HeaderName::try_from(text).map_err(|_| Refused::Header(text.clone()))?;
-        let own = name.as_str();
-        if OURS.contains(&own) || own.starts_with("webhook-") || own.starts_with("oxherd-") {
-            return Err(Refused::OwnHeader(text.clone()));
-        }
-        let mut value = HeaderValue::try_from(value).map_err(|_| Refused::Header(text.clone()))?;
-        // most of what people set here is a token: kept out of debug output
-        value.set_sensitive(true);
-        headers.insert(name, value);
-    }
-    Ok(headers)
 }
 
 /// Reads the body up to a bound. `false`: there was more, and the connection is not kept.

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{DAY, LARGEST, MS};
-use crate::config::HttpHandler;
 use crate::config::handler::Answer;
 use crate::config::locate::mask_urls;
 use crate::config::read::Item;
 use crate::config::schema::answers;
 use crate::config::section::placeholders;
-use crate::config::section::secret::secret;
+use crate::config::section::secret::{secret, secrets};
+use crate::config::{HttpHandler, Secret};
 
 /// Headers that only the request itself can know, and content we decide on.
 const OWN_HEADERS: [&str; 7] =
@@ -28,6 +28,7 @@ pub(super) fn http(item: &Item) -> Option<HttpHandler> {
     let base = HttpHandler::new(text.clone().unwrap_or_default());
     let base = HttpHandler {
         headers: headers(&item.child("headers")),
+        signing_secrets: signing_secrets(&item.child("signing_secrets")),
         connect_timeout: item.child("connect_timeout").duration(MS..=DAY, base.connect_timeout),
         max_response: item.child("max_response").size(0..=LARGEST, base.max_response),
         max_defer: item.child("max_defer").duration(Duration::ZERO..=365 * DAY, base.max_defer),
@@ -104,6 +105,17 @@ fn headers(item: &Item) -> BTreeMap<String, String> {
         headers.insert(name, text);
     }
     headers
+}
+
+fn signing_secrets(item: &Item) -> Vec<Secret> {
+    let fit = |(item, secret): (Item, Secret)| match HttpHandler::signing_key(&secret) {
+        Ok(_) => Some(secret),
+        Err(invalid) => {
+            item.error(invalid.message, invalid.help);
+            None
+        }
+    };
+    secrets(item).into_iter().filter_map(fit).collect()
 }
 
 fn statuses(item: &Item) -> BTreeMap<u16, Answer> {

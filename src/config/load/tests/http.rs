@@ -1,0 +1,53 @@
+//! `[handlers.NAME.http]`, read.
+
+use super::*;
+
+fn problem(lines: &str) -> String {
+    Files::one(&format!("{SMALL}{lines}\n")).one_problem()
+}
+
+fn http(files: &Files) -> crate::config::HttpHandler {
+    match files.load().handlers.remove("app") {
+        Some(Handler::Http(http)) => http,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn signing_secrets_are_one_or_a_list() {
+    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    const PLAIN: &str = "twenty-four bytes or more";
+    for (written, want) in [
+        (format!("{SECRET:?}"), vec![SECRET]),
+        ("{ env = \"S\" }".into(), vec![PLAIN]),
+        ("[]".into(), vec![]),
+        (format!("[{{ env = \"S\" }}, {SECRET:?}]"), vec![PLAIN, SECRET]),
+        (format!("[\n\"${{S}}\",\n{SECRET:?},\n]"), vec![PLAIN, SECRET]),
+    ] {
+        let files = Files::one(&format!("{SMALL}signing_secrets = {written}\n")).env("S", PLAIN);
+        let read = http(&files);
+        assert_eq!(read.signing_secrets.iter().map(crate::config::Secret::reveal).collect::<Vec<_>>(), want);
+        let shown = crate::config::show_json(&files.load())["handlers"]["app"]["http"]["signing_secrets"].clone();
+        assert_eq!(shown, serde_json::json!(vec!["***"; want.len()]));
+        assert!(!format!("{read:?}").contains(PLAIN));
+    }
+}
+
+#[test]
+fn f129_signing_secrets_that_protect_nothing_are_refused_and_never_shown() {
+    for (written, want) in [
+        ("7", "signing_secrets must be a text or a table that says where it is kept"),
+        ("[\"\"]", "signing_secrets must not be empty"),
+        ("\"hunter2\"", "a signing secret cannot be used: it has 7 bytes, expected 24 to 64"),
+        ("[\"whsec_hunter2 is base64?\"]", "a signing secret cannot be used: what follows whsec_ is not base64"),
+        ("[{ env = \"S\" }]", "a signing secret cannot be used: it has 7 bytes, expected 24 to 64"),
+        ("[\n  \"hunter2 and 24 bytes long\", { env = \"NONE\" },\n]", "environment variable NONE is not set"),
+        ("[\n  \"hunter2\",\n]", "a signing secret cannot be used"),
+        ("[{ environment = \"S\" }]", "unknown key \"environment\" in [handlers.app.http.signing_secrets[0]]"),
+    ] {
+        let problem = Files::one(&format!("{SMALL}signing_secrets = {written}\n")).env("S", "hunter2").one_problem();
+        assert!(problem.contains(want) && problem.contains("--> oxherd.toml:"), "{problem}");
+        assert!(!problem.contains("hunter2"), "{problem}");
+    }
+    assert!(problem("signing_secret = \"x\"").contains("did you mean \"signing_secrets\"?"));
+}
