@@ -127,6 +127,10 @@ async fn report(handle: &Handle) {
             running = queue.running.len(),
             "report"
         );
+        for gate in &queue.gates {
+            let tried_in = gate.tried_in.map(|wait| wait.as_secs_f64());
+            tracing::info!(queue = %queue.name, handler = gate.handler, state = gate.state, why = gate.why, tried_in, "gate");
+        }
         for job in &queue.running {
             tracing::info!(
                 queue = %queue.name,

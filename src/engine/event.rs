@@ -46,6 +46,12 @@ pub enum Event {
         reason: String,
         wait: Duration,
     },
+    /// Put off without having been begun: what does such jobs can do nothing for now.
+    PutOff {
+        job: Arc<Job>,
+        reason: String,
+        wait: Duration,
+    },
     /// Goes on when its children have ended; no attempt was charged.
     WaitingForChildren {
         job: Arc<Job>,
@@ -68,6 +74,28 @@ pub enum Event {
     Ghost {
         queue: QueueName,
         id: JobId,
+    },
+    /// A handler can do nothing for now: no jobs are taken for it.
+    GateShut {
+        handler: String,
+        why: String,
+        /// When one job is let through to try; `None`: when the handler says so.
+        lasts: Option<Duration>,
+        /// The same was told within the last minute.
+        again: bool,
+    },
+    /// One job is let through to try.
+    GateHalfOpen {
+        handler: String,
+        why: String,
+    },
+    /// Jobs are taken again.
+    GateOpened {
+        handler: String,
+        /// Since it was shut first.
+        after: Duration,
+        /// It was told within the last minute that the gate was shut, and why, and so was the end of that.
+        again: bool,
     },
 }
 
@@ -112,6 +140,10 @@ impl Observer for LogObserver {
                 let wait = wait.as_millis();
                 tracing::info!(queue = %job.queue, job = %job.id, name = %job.name, reason, wait, "deferred");
             }
+            Event::PutOff { job, reason, wait } => {
+                let wait = wait.as_millis();
+                tracing::debug!(queue = %job.queue, job = %job.id, name = %job.name, reason, wait, "put off");
+            }
             Event::WaitingForChildren { job } => {
                 tracing::debug!(queue = %job.queue, job = %job.id, name = %job.name, "waiting for its children");
             }
@@ -124,6 +156,23 @@ impl Observer for LogObserver {
             Event::Stalled { queue, id } => tracing::warn!(%queue, job = %id, "stalled: put back, its worker has gone"),
             Event::Ghost { queue, id } => {
                 tracing::warn!(%queue, job = %id, "dropped: an id without a readable job behind it");
+            }
+            Event::GateShut { handler, why, lasts, again } => {
+                let lasts = lasts.map(|lasts| lasts.as_millis());
+                if *again {
+                    tracing::debug!(handler, why, lasts, "shut: no jobs are taken for it");
+                } else {
+                    tracing::warn!(handler, why, lasts, "shut: no jobs are taken for it");
+                }
+            }
+            Event::GateHalfOpen { handler, why } => tracing::debug!(handler, why, "half open: one job tries"),
+            Event::GateOpened { handler, after, again } => {
+                let after = after.as_millis();
+                if *again {
+                    tracing::debug!(handler, after, "open: jobs are taken for it again");
+                } else {
+                    tracing::info!(handler, after, "open: jobs are taken for it again");
+                }
             }
         }
     }

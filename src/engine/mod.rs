@@ -25,6 +25,7 @@ mod error;
 mod event;
 mod executor;
 mod fetcher;
+mod gates;
 #[cfg(test)]
 mod golden;
 mod phase;
@@ -52,7 +53,7 @@ use tokio::sync::{mpsc, watch};
 pub use error::Error;
 pub use event::{Event, Observer};
 pub use phase::Phase;
-pub use status::{QueueSnapshot, RunningJob, Snapshot};
+pub use status::{QueueSnapshot, RunningJob, ShutGate, Snapshot};
 
 use crate::config::Config;
 use crate::handler::{self, JobContext, Registry, function::Function};

@@ -8,6 +8,7 @@
 //! An outcome is fixed when it reaches the pool. Recording it is repeated until Redis answers; the
 //! renewer keeps the lock meanwhile. A take whose answer got lost is looked for by its token.
 
+mod gates;
 mod neighbours;
 mod outcome;
 mod search;
@@ -22,6 +23,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 
+use gates::{Gates, Leave};
 use outcome::Pending;
 use search::Unanswered;
 
@@ -36,7 +38,7 @@ use super::series::Series;
 use super::shared::Shared;
 use super::slots::{Occupant, Slot, Slots, Stage};
 use crate::config;
-use crate::handler::{Attempt, CancelReason, JobContext, Router};
+use crate::handler::{Attempt, CancelReason, JobContext, Pass, Router};
 use crate::job::{Job, Outcome, UnixMillis};
 use crate::store::{Error, Recorded, Take, Taken, Token, WorkQueue};
 
@@ -64,6 +66,8 @@ pub(crate) enum Message {
         outcome: Outcome,
     },
     Phase(Phase),
+    /// A handler's gate has moved.
+    Gate,
     /// New settings; jobs that run keep those they started with.
     Settings(Box<Settings>),
 }
@@ -86,8 +90,13 @@ impl Settings {
 
 /// What a call was about, kept for the case that it failed, and its answer.
 enum Call {
-    /// Outcomes were recorded, jobs taken, or both.
-    Work { outcomes: Vec<Pending>, take: Option<Take>, result: Result<(Vec<Recorded>, Taken), Error> },
+    /// Outcomes were recorded, jobs taken, or both; `trial` where the one job taken is to try a handler.
+    Work {
+        outcomes: Vec<Pending>,
+        take: Option<Take>,
+        trial: Option<Pass>,
+        result: Result<(Vec<Recorded>, Taken), Error>,
+    },
     /// The jobs of an unanswered take were looked for.
     Search { token: Token, result: Result<Vec<Job>, Error> },
 }
@@ -97,6 +106,9 @@ type CallFuture = Pin<Box<dyn Future<Output = Call> + Send>>;
 pub(crate) struct Pool {
     settings: Settings,
     shared: Arc<Shared>,
+    gates: Gates,
+    /// None of the handlers can do anything.
+    barred: bool,
     /// Writes what running jobs tell.
     courier: Arc<Courier>,
     slots: Arc<Slots>,
@@ -138,6 +150,8 @@ impl Pool {
         let locks = Arc::new(Locks { queue: settings.queue.clone(), slots: Arc::clone(&slots) });
         shared.register(&locks);
         Self {
+            gates: Gates::of(&settings.router, &door.pool),
+            barred: false,
             outbox: door.pool.clone(),
             courier: settings.courier(),
             settings,
@@ -170,6 +184,7 @@ impl Pool {
     pub(crate) async fn run(mut self) {
         self.prepare().await;
         loop {
+            self.barred = self.gates.bar();
             while self.call_is_due() {
                 self.send_call();
             }
@@ -254,6 +269,7 @@ impl Pool {
     fn may_take(&self) -> bool {
         self.phase == Phase::Running
             && self.hungry
+            && !self.barred
             && self.limited.is_none()
             && self.unanswered.iter().all(|lost| lost.looked)
             && self.shared.budget_left()
@@ -274,7 +290,12 @@ impl Pool {
         let count = self.pending.len().min(BATCH);
         let outcomes: Vec<Pending> = self.pending.drain(..count).collect();
         self.leaving += outcomes.len();
-        let want = if self.may_take() { self.shared.reserve(self.free_slots().min(BATCH)) } else { 0 };
+        let (want, trial) = self.want();
+        if outcomes.is_empty() && want == 0 {
+            // a gate was shut since it was looked at
+            self.barred = true;
+            return;
+        }
         let take =
             (want > 0).then(|| Take { token: self.shared.token(), want: u32::try_from(want).unwrap_or(u32::MAX) });
         self.reserved += want;
@@ -286,13 +307,26 @@ impl Pool {
             } else {
                 queue.finish_jobs(outcomes.iter().map(|pending| &pending.finish), take.as_ref()).await
             };
-            Call::Work { outcomes, take, result }
+            Call::Work { outcomes, take, trial, result }
         }));
     }
 
+    /// How many jobs a call sent now takes; with a pass where the one is to try a handler.
+    fn want(&self) -> (usize, Option<Pass>) {
+        let free = self.free_slots().min(BATCH);
+        if free == 0 || !self.may_take() {
+            return (0, None);
+        }
+        match self.gates.enter() {
+            Leave::Any => (self.shared.reserve(free), None),
+            Leave::One(pass) => (self.shared.reserve(1), Some(pass)),
+            Leave::Nothing => (0, None),
+        }
+    }
+
     fn answered(&mut self, call: Call) {
-        let (mut outcomes, take, result) = match call {
-            Call::Work { outcomes, take, result } => (outcomes, take, result),
+        let (mut outcomes, take, trial, result) = match call {
+            Call::Work { outcomes, take, trial, result } => (outcomes, take, trial, result),
             Call::Search { token, result } => return self.searched(&token, result),
         };
         let want = take.as_ref().map_or(0, |take| take.want as usize);
@@ -306,7 +340,7 @@ impl Pool {
                 }
                 self.shared.unreserve(want - taken.jobs.len().min(want));
                 if let Some(take) = take {
-                    self.taken(&take, taken);
+                    self.taken(&take, taken, trial);
                 }
             }
             Err(error) => {
@@ -348,7 +382,7 @@ impl Pool {
         self.paused = Some(Instant::now() + pause);
     }
 
-    fn taken(&mut self, take: &Take, taken: Taken) {
+    fn taken(&mut self, take: &Take, taken: Taken, mut trial: Option<Pass>) {
         self.hungry = taken.more;
         self.limited = taken.limited.map(|limited| Instant::now() + limited.min(MAX_LIMITED));
         if self.limited.is_some() {
@@ -363,7 +397,7 @@ impl Pool {
         }
         for job in taken.jobs {
             let may_be_parent = !self.settings.queue.tells_parents() || taken.parents.contains(&job.id);
-            self.start(job, take.token.clone(), may_be_parent);
+            self.start(job, take.token.clone(), may_be_parent, trial.take());
         }
     }
 
@@ -374,7 +408,7 @@ impl Pool {
     }
 
     /// Puts a job into a slot and runs it; or decides at once what its stored state has decided.
-    fn start(&mut self, job: Job, token: Token, may_be_parent: bool) {
+    fn start(&mut self, job: Job, token: Token, may_be_parent: bool, trial: Option<Pass>) {
         let config = &self.settings.config;
         let job = Arc::new(job);
         let now = Instant::now();
@@ -408,6 +442,10 @@ impl Pool {
                 return self.ended_unrun(slot, token, outcome, series);
             }
         };
+        let pass = match self.gates.pass(&*handler, trial) {
+            Ok(pass) => pass,
+            Err(outcome) => return self.ended_unrun(slot, token, outcome, series),
+        };
         self.shared.tell(&Event::Started { job: Arc::clone(&job) });
         let outbox = self.outbox.clone();
         let stop_now = self.phase >= Phase::HandingBack;
@@ -419,6 +457,7 @@ impl Pool {
             let outcome = Series::around(series, execute(handler, job, ctx.clone())).await;
             // what the job has told comes before its outcome
             ctx.end_report().await;
+            drop(pass);
             let _ = outbox.send(Message::Ended { slot, token, outcome });
         };
         let task = if inline { tokio::spawn(run) } else { self.shared.handlers.spawn(run) };
@@ -440,16 +479,24 @@ impl Pool {
     fn hear(&mut self, message: Message) {
         match message {
             Message::Ring | Message::Due(_) if self.phase != Phase::Running => self.pass_on(),
+            Message::Ring if self.barred => {
+                // others may do what we cannot
+                self.pass_on();
+                self.hungry = true;
+            }
             Message::Ring => self.hungry = true,
             Message::Due(due) => self.due_at(due),
             Message::Ended { slot, token, outcome } => self.ended(slot, &token, outcome),
             Message::Phase(phase) => self.enter(phase),
+            // it has woken us, and each turn looks at the gates
+            Message::Gate => {}
             Message::Settings(settings) => {
                 tracing::info!(queue = %settings.queue.name(), slots = settings.config.concurrency, "new settings in force");
                 self.shared.unregister(&self.locks);
                 self.locks = Arc::new(Locks { queue: settings.queue.clone(), slots: Arc::clone(&self.slots) });
                 self.shared.register(&self.locks);
                 self.settings = *settings;
+                self.gates = Gates::of(&self.settings.router, &self.outbox);
                 self.courier = self.settings.courier();
                 self.hungry = true;
             }
@@ -496,6 +543,7 @@ impl Pool {
             self.paused,
             self.limited,
             self.due.filter(|_| waits),
+            if self.barred && waits { self.gates.tried_at() } else { None },
             self.unanswered.iter().filter_map(|lost| lost.next).min(),
         ];
         timers.into_iter().flatten().min()
@@ -524,6 +572,7 @@ impl Pool {
     fn tell_door(&self) {
         let open = self.phase == Phase::Running
             && !self.hungry
+            && !self.barred
             && self.reserved == 0
             && self.free_slots() > 0
             && self.shared.budget_left();

@@ -38,6 +38,7 @@ pub(crate) fn change(job: &Job, verdict: Verdict, policy: &Policy) -> Change {
             }
         }
         Verdict::Delay { wait, .. } => Change::Delay { wait, charged: None },
+        Verdict::PutOff { wait, .. } => Change::PutOff { wait },
         Verdict::HandBack => Change::HandBack,
         Verdict::WaitForChildren => Change::WaitForChildren,
     }

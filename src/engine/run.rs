@@ -12,6 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::event::{LogObserver, Observers};
 use super::fetcher::{Door, Doors, fetch};
+use super::gates::Watched;
 use super::phase::Phase;
 use super::pool::{Message, Pool, Settings};
 use super::renewer::{Register, Renewer};
@@ -20,10 +21,10 @@ use super::scheduler::{self, Wanted};
 use super::service::keep_running;
 use super::shared::{Handlers, Shared};
 use super::slots::{Slots, Stage};
-use super::status::{QueueSnapshot, RunningJob, Snapshot};
+use super::status::{QueueSnapshot, RunningJob, ShutGate, Snapshot};
 use super::{Ending, Engine, Error, Handle, Instance, Order, Scheduling, Until};
 use crate::config::{self, Config};
-use crate::handler::{Registry, Router};
+use crate::handler::{Gate, Registry, Router};
 use crate::job::QueueName;
 use crate::store::{Connection, Link, Store, WorkQueue};
 
@@ -43,6 +44,7 @@ struct Works {
     door: Arc<Door>,
     slots: Arc<Slots>,
     kept: Arc<Kept>,
+    gates: Vec<(String, Gate)>,
     task: JoinHandle<()>,
     /// Shows this process to BullMQ dashboards as a worker of the queue.
     _name: Option<AbortOnDropHandle<()>>,
@@ -61,6 +63,8 @@ struct Run {
     until: Until,
     only: Vec<String>,
     scheduling: Scheduling,
+    /// Tells when the gates of the handlers move.
+    watched: Watched,
     /// What the scheduler is to put in force; `None` without one.
     schedules: Option<Schedules>,
     store: Store,
@@ -135,9 +139,11 @@ impl Engine {
         let shared = Arc::new(shared.with_zone(config.daemon.timezone.as_deref()));
         // a subscriber may sit at a replica, where this server cannot see it
         let always_publish = store.server().await.is_ok_and(|info| info.connected_replicas > 0);
+        let watched = Watched::start(&registry, &shared);
         let mut run = Run {
             config,
             registry,
+            watched,
             instance,
             until,
             only,
@@ -241,6 +247,7 @@ impl Run {
             AbortOnDropHandle::new(tokio::spawn(announced))
         });
         let kept = self.keep(&queue, config, &door);
+        let gates = router.gates();
         let settings = self.pool_settings(config, queue, router);
         let worker = Pool::new(settings, Arc::clone(&self.shared), Arc::clone(&door), inbox, self.phase);
         let slots = worker.slots();
@@ -250,7 +257,7 @@ impl Run {
                 let _ = orders.send(Order::PoolDied(name_of_pool));
             }
         });
-        let works = Works { settings: config.clone(), pool, door, slots, kept, task, _name: name };
+        let works = Works { settings: config.clone(), pool, door, slots, kept, gates, task, _name: name };
         self.works.insert(config.name.clone(), works);
         Ok(())
     }
@@ -432,6 +439,7 @@ impl Run {
         }
         let handlers_changed = self.config.handlers != config.handlers;
         let status_changed = self.config.status != config.status;
+        self.watched = Watched::start(&registry, &self.shared);
         self.registry = registry;
         self.config = Config { redis: self.config.redis.clone(), daemon: self.config.daemon.clone(), ..config };
         if let Some(schedules) = &self.schedules {
@@ -477,12 +485,14 @@ impl Run {
     fn change_pool(&mut self, name: &QueueName, config: &config::Queue) {
         let Ok(router) = self.registry.router(config) else { return };
         let queue = self.work_queue(config).telling_parents(router.reads_children());
+        let gates = router.gates();
         let settings = self.pool_settings(config, queue.clone(), router);
         let door = Arc::clone(&self.works[name].door);
         self.forget(&self.works[name].kept);
         let kept = self.keep(&queue, config, &door);
         let Some(works) = self.works.get_mut(name) else { return };
         works.kept = kept;
+        works.gates = gates;
         works.settings = config.clone();
         let limits = queue;
         tokio::spawn(async move {
@@ -509,7 +519,8 @@ impl Run {
                     recording: occupant.stage == Stage::Recording,
                 });
             });
-            QueueSnapshot { name: name.clone(), slots: works.settings.concurrency, running }
+            let gates = works.gates.iter().filter_map(|(handler, gate)| ShutGate::of(handler, gate));
+            QueueSnapshot { name: name.clone(), slots: works.settings.concurrency, running, gates: gates.collect() }
         });
         Snapshot { phase: self.phase, queues: queues.collect() }
     }

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::phase::Phase;
+use crate::handler::{Gate, Standing};
 use crate::job::{JobId, QueueName};
 
 /// What every slot is doing.
@@ -20,6 +22,33 @@ pub struct QueueSnapshot {
     pub name: QueueName,
     pub slots: u32,
     pub running: Vec<RunningJob>,
+    /// The handlers of the queue that can do nothing for now.
+    pub gates: Vec<ShutGate>,
+}
+
+/// A handler that no jobs are taken for.
+#[derive(Debug, Clone, Serialize)]
+pub struct ShutGate {
+    pub handler: String,
+    /// `shut` or `half-open`
+    pub state: &'static str,
+    pub why: String,
+    /// When one job may try; `None`: when the handler says so, or when one tries already.
+    pub tried_in: Option<Duration>,
+}
+
+impl ShutGate {
+    /// `None` where the gate is open.
+    pub(crate) fn of(handler: &str, gate: &Gate) -> Option<Self> {
+        let standing = gate.standing();
+        let state = standing.as_str();
+        let (why, tried_in) = match standing {
+            Standing::Open => return None,
+            Standing::Shut { why, until } => (why, until.map(|until| until.duration_since(Instant::now()))),
+            Standing::HalfOpen { why, trying } => (why, (!trying).then_some(Duration::ZERO)),
+        };
+        Some(Self { handler: handler.to_owned(), state, why, tried_in })
+    }
 }
 
 /// One job in a slot.

@@ -38,7 +38,7 @@ pub(crate) use actions::{Actions, Doing};
 pub(crate) use context::Attempt;
 pub use context::{CancelReason, JobContext};
 pub use error::{Error, Refused, TemplateError};
-pub use gate::{Gate, Standing};
+pub use gate::{Gate, Pass, Standing};
 #[cfg(all(unix, feature = "daemon"))]
 pub(crate) use leftovers::end_leftovers;
 pub use registry::{Registry, Router};

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::{Error, Handler, log::Log};
+use super::{Error, Gate, Handler, log::Log};
 use crate::config;
 use crate::job::glob;
 
@@ -51,7 +51,15 @@ impl Registry {
         // stable: of two globs of one length the first in the alphabet wins
         router.globs.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.chars().count()));
         router.otherwise = queue.handler.as_ref().map(|name| self.named(name, queue)).transpose()?;
+        for name in queue.routes.values().chain(&queue.handler) {
+            router.handlers.insert(name.clone(), self.named(name, queue)?);
+        }
         Ok(router)
+    }
+
+    /// The gates of all handlers that have one.
+    pub(crate) fn gates(&self) -> Vec<(String, Gate)> {
+        gates(&self.handlers)
     }
 
     /// One handler by its name.
@@ -94,14 +102,25 @@ pub struct Router {
     /// Longest first.
     globs: Vec<(String, Arc<dyn Handler>)>,
     otherwise: Option<Arc<dyn Handler>>,
+    /// All of them, each once, by its name.
+    handlers: BTreeMap<String, Arc<dyn Handler>>,
 }
 
 impl Router {
+    /// The gates of those handlers that have one.
+    pub(crate) fn gates(&self) -> Vec<(String, Gate)> {
+        gates(&self.handlers)
+    }
+
+    /// Whether every handler has a gate: when all are shut there is no use in taking jobs.
+    pub(crate) fn every_one_is_gated(&self) -> bool {
+        !self.handlers.is_empty() && self.handlers.values().all(|handler| handler.gate().is_some())
+    }
+
     /// Whether any of the handlers is to know which jobs have children.
     #[must_use]
     pub fn reads_children(&self) -> bool {
-        let all = self.exact.values().chain(self.globs.iter().map(|(_, handler)| handler)).chain(&self.otherwise);
-        all.into_iter().any(|handler| handler.reads_children())
+        self.handlers.values().any(|handler| handler.reads_children())
     }
 
     /// The handler for a job name: exact route, else longest glob, else the queue's handler.
@@ -113,6 +132,10 @@ impl Router {
             .or_else(|| self.globs.iter().find(|(glob, _)| glob::covers(glob, job_name)).map(|(_, handler)| handler))
             .or(self.otherwise.as_ref())
     }
+}
+
+fn gates(handlers: &BTreeMap<String, Arc<dyn Handler>>) -> Vec<(String, Gate)> {
+    handlers.iter().filter_map(|(name, handler)| Some((name.clone(), handler.gate()?.clone()))).collect()
 }
 
 #[cfg(test)]

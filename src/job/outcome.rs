@@ -28,6 +28,9 @@ pub enum Outcome {
     Retry { failure: Failure, after: Option<Duration> },
     /// Not now: delayed without charging an attempt, bounded in count and age.
     Defer { reason: String, after: Duration },
+    /// Not begun at all, since what does such jobs can do nothing for now: delayed, for a second at least, as if it had never
+    /// been taken. Neither attempts nor the bounds of deferrals count it.
+    PutOff { reason: String, after: Duration },
     /// Failed for good, whatever attempts are left.
     Fail(Failure),
     /// Not wanted any more: completed, counted apart.
@@ -67,6 +70,7 @@ impl Outcome {
             Self::Complete(_) => "complete",
             Self::Retry { .. } => "retry",
             Self::Defer { .. } => "defer",
+            Self::PutOff { .. } => "put-off",
             Self::Fail(_) => "fail",
             Self::Discard { .. } => "discard",
             Self::Expired => "expired",

@@ -76,6 +76,11 @@ pub enum Verdict {
         reason: String,
         wait: Duration,
     },
+    /// Not even its start is counted.
+    PutOff {
+        reason: String,
+        wait: Duration,
+    },
     /// Back to the head of the queue, no attempt charged.
     HandBack,
     /// Away until its children have ended, no attempt charged.
@@ -86,6 +91,8 @@ pub enum Verdict {
 const CRASH_WINDOW: Duration = Duration::from_secs(72 * 3600);
 /// The crash at which a job is given up.
 const CRASH_LIMIT: usize = 3;
+/// What is taken again and again for nothing must not keep Redis busy.
+const PUT_OFF_MIN: Duration = Duration::from_secs(1);
 const CRASH_MARK: &str = "crashed at ";
 
 /// Decides what becomes of the job. `random` is in `[0, 1)`, for the jitter.
@@ -111,6 +118,7 @@ pub fn judge(job: &Job, outcome: Outcome, policy: &Policy, now: UnixMillis, rand
         Outcome::Retry { failure, after } => retry(job, failure, after, policy, random),
         Outcome::Crashed(failure) => crashed(job, failure, policy, now, random),
         Outcome::Defer { reason, after } => defer(job, reason, after, policy, now),
+        Outcome::PutOff { reason, after } => Verdict::PutOff { reason, wait: after.max(PUT_OFF_MIN) },
         Outcome::Interrupted => Verdict::HandBack,
         Outcome::WaitForChildren => wait_for_children(job, policy),
     }

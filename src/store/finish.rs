@@ -56,6 +56,10 @@ pub(crate) enum Change {
         wait: Duration,
         charged: Option<(String, String)>,
     },
+    /// Delayed as if it had never been taken.
+    PutOff {
+        wait: Duration,
+    },
     /// Back to the head of the queue, no attempt charged.
     HandBack,
     /// Away until the children have ended; back to the head when none is pending.
@@ -128,6 +132,9 @@ impl Finish {
                     Some((reason, stack)) => args.extend(["1".into(), reason.as_str().into(), stack.as_str().into()]),
                     None => args.extend(["".into(), "".into(), "".into()]),
                 }
+            }
+            Change::PutOff { wait } => {
+                args.extend(["d".into(), id, token, millis(*wait).into(), "-".into(), "".into(), "".into()]);
             }
             Change::HandBack => args.extend(["w".into(), id, token]),
             Change::WaitForChildren => args.extend(["h".into(), id, token]),

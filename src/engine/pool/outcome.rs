@@ -26,6 +26,7 @@ enum Told {
     Failed { reason: String, kind: verdict::FailKind },
     Retrying { reason: String, wait: Duration },
     Deferred { reason: String, wait: Duration },
+    PutOff { reason: String, wait: Duration },
     WaitingForChildren,
     HandedBack,
 }
@@ -71,6 +72,7 @@ impl Pool {
             Verdict::Fail { failure, kind } => Told::Failed { reason: failure.message.clone(), kind: *kind },
             Verdict::Retry { failure, wait } => Told::Retrying { reason: failure.message.clone(), wait: *wait },
             Verdict::Delay { reason, wait } => Told::Deferred { reason: reason.clone(), wait: *wait },
+            Verdict::PutOff { reason, wait } => Told::PutOff { reason: reason.clone(), wait: *wait },
             Verdict::WaitForChildren => Told::WaitingForChildren,
             Verdict::HandBack => Told::HandedBack,
         };
@@ -150,7 +152,7 @@ impl Pool {
                 }
                 Err(error) => Err(error),
             };
-            Call::Work { outcomes: vec![pending], take: None, result }
+            Call::Work { outcomes: vec![pending], take: None, trial: None, result }
         }));
     }
 
@@ -180,6 +182,7 @@ impl Pool {
             }
             Told::Retrying { reason, wait } => Event::Retrying { job, reason, wait },
             Told::Deferred { reason, wait } => Event::Deferred { job, reason, wait },
+            Told::PutOff { reason, wait } => Event::PutOff { job, reason, wait },
             Told::WaitingForChildren => Event::WaitingForChildren { job },
             Told::HandedBack => {
                 totals.handed_back();

@@ -45,7 +45,7 @@ impl Pool {
         self.unanswered.retain(|lost| lost.until > now && !(stopping && lost.looked));
         for job in found {
             tracing::info!(queue = %job.queue, job = %job.id, "found a job whose take was never answered");
-            self.start(job, token.clone(), true);
+            self.start(job, token.clone(), true, None);
         }
     }
 }

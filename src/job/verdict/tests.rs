@@ -94,3 +94,14 @@ fn waiting_for_children_is_bounded_in_count_alone() {
     j.attempts_started = 1000;
     assert!(matches!(judge_now(&j, Outcome::WaitForChildren), Verdict::Fail { .. }));
 }
+
+#[test]
+fn what_was_put_off_is_bounded_by_nothing_but_a_shortest_wait() {
+    let mut old = job("{}");
+    (old.attempts_started, old.timestamp) = (u32::MAX, UnixMillis(i64::MIN));
+    for (after, waits) in [(Duration::ZERO, 1), (Duration::from_secs(7), 7)] {
+        let outcome = Outcome::PutOff { reason: "x".into(), after };
+        let Verdict::PutOff { wait, .. } = judge_now(&old, outcome) else { panic!() };
+        assert_eq!(wait, Duration::from_secs(waits));
+    }
+}

@@ -24,7 +24,8 @@
                                                      status word's state: failed, expired or cancelled
             "r" id token reason stack end            retried at once; end "front" or "back" of the wait list
             "d" id token delay charged reason stack  delayed; delay in ms; charged "1" counts an attempt and
-                                                     stores reason and stack; else both are ""
+                                                     stores reason and stack; else both are "", and "-"
+                                                     does not count the start either
             "w" id token                             back to the head of the queue, no attempt charged
             "h" id token                             waits for its children, no attempt charged; to the head of the
                                                      queue when none is pending
@@ -254,6 +255,9 @@ local function record(n, first, left)
         'atm', attempts_made)
     else
       redis.call('HSET', key, 'delay', delay)
+      if ARGV[first + 4] == '-' then
+        redis.call('HINCRBY', key, 'ats', -1)
+      end
     end
     add_delayed(q, id, now, delay)
     mark_delayed(q)

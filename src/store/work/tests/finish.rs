@@ -243,3 +243,18 @@ async fn an_attempt_that_is_delayed_keeps_the_alarm_of_the_earliest() {
     assert_eq!(rig.redis("HMGET bull:q:3 atm delay failedReason").await, ["", "200", ""]);
     assert_eq!(rig.redis("HMGET bull:q:1 atm delay failedReason").await, ["1", "300", "no"]);
 }
+
+#[tokio::test]
+async fn a_job_put_off_counts_neither_attempt_nor_start() {
+    let rig = Rig::new().await;
+    rig.add(&["{}"; 2]).await;
+    rig.take("a:1", 2).await;
+    let wait = Duration::from_millis(200);
+    let outcomes =
+        [outcome("1", "a:1", Change::PutOff { wait }), outcome("2", "a:1", Change::Delay { wait, charged: None })];
+    rig.finish(&outcomes).await;
+    assert_eq!(rig.redis("ZRANGE bull:q:delayed 0 -1").await, ["1", "2"]);
+    assert_eq!(rig.redis("HMGET bull:q:1 atm ats delay").await, ["", "0", "200"]);
+    assert_eq!(rig.redis("HMGET bull:q:2 atm ats delay").await, ["", "1", "200"]);
+    assert_eq!(rig.redis("EXISTS bull:q:1:lock").await, ["0"]);
+}
