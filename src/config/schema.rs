@@ -101,6 +101,7 @@ const HANDLER: &[(&str, Shape)] = &[
         "http",
         Table(&[
             ("url", Value),
+            ("socket", Value),
             ("headers", Named(&SECRET)),
             ("signing_secrets", List(&SECRET)),
             ("connect_timeout", Value),

@@ -1,6 +1,7 @@
 //! Settings of a handler that is an endpoint.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Answer;
@@ -13,6 +14,8 @@ use crate::config::invalid::Invalid;
 pub struct HttpHandler {
     /// `{queue}`, `{name}`, `{id}` and `{data.path}` in path and query are filled in, percent-encoded.
     pub url: String,
+    /// The endpoint listens on this unix socket; the host of `url` is only what the `Host` header says.
+    pub socket: Option<PathBuf>,
     /// Sent with every request, beside our own.
     pub headers: BTreeMap<String, String>,
     /// Keys of the signatures, `whsec_` and base64 or 24 to 64 bytes of text; each signs every request.
@@ -32,6 +35,7 @@ impl HttpHandler {
     pub fn new(url: String) -> Self {
         Self {
             url,
+            socket: None,
             headers: BTreeMap::new(),
             signing_secrets: Vec::new(),
             connect_timeout: Duration::from_secs(5),

@@ -906,7 +906,7 @@ fn what_is_shown_loads_again_and_hides_secrets() {
 #[test]
 fn what_is_shown_has_every_key_there_is() {
     let text = "[daemon]\nname = \"n\"\nstate_dir = \"/s\"\ntimezone = \"UTC\"\n[queues.q]\nhandler = \"a\"\nroutes = { x = \"b\", y = \"c\" }\n\
-                [handlers.a.http]\nurl = \"http://x\"\n[handlers.b.command]\nargv = [\"x\"]\ndirectory = \"/\"\n[handlers.c.log]\n\
+                [handlers.a.http]\nurl = \"http://x\"\nsocket = \"/s\"\n[handlers.b.command]\nargv = [\"x\"]\ndirectory = \"/\"\n[handlers.c.log]\n\
                 [schedules.s]\ncron = \"0 3 * * *\"\nqueue = \"q\"\nattempts = 1\nbackoff = {}\nkeep_completed = 1\nkeep_failed = 1\n\
                 starts = \"2027-01-01\"\nends = \"2027-12-31\"\ndescription = \"d\"\n";
     let shown = crate::config::show_json(&Files::one(text).load());

@@ -22,7 +22,7 @@ fn http(config: &HttpHandler) -> Table {
         Value::from(name)
     };
     let status = config.status.iter().map(|(code, to)| (code.to_string(), answer(to))).collect();
-    named([
+    let mut table = named([
         ("url", mask_urls(&config.url).into()),
         ("headers", covered(&config.headers)),
         ("signing_secrets", Value::Array(config.signing_secrets.iter().map(|_| COVERED.into()).collect())),
@@ -30,7 +30,11 @@ fn http(config: &HttpHandler) -> Table {
         ("max_response", show_size(config.max_response).into()),
         ("max_defer", duration(config.max_defer)),
         ("status", Value::Table(status)),
-    ])
+    ]);
+    if let Some(path) = &config.socket {
+        table.insert("socket".into(), path.display().to_string().into());
+    }
+    table
 }
 
 fn command(config: &CommandHandler) -> Table {

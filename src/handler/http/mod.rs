@@ -17,6 +17,7 @@ use crate::job::{Failure, Job, Outcome};
 
 mod address;
 mod answer;
+mod client;
 mod failure;
 mod request;
 mod signature;
@@ -25,9 +26,6 @@ use address::Address;
 use answer::Reply;
 use request::Headers;
 
-/// Below the idle time of common servers (Node closes after 5 s), so that a connection is
-/// rarely closed just as it is used.
-const IDLE: Duration = Duration::from_secs(4);
 /// What is read of a body that only explains a failure.
 const EXPLANATION: usize = 64 * 1024;
 
@@ -39,6 +37,7 @@ pub struct Http {
 struct Endpoint {
     client: Client,
     address: Address,
+    /// `host:port` or the path of the socket, for messages.
     authority: String,
     config: HttpHandler,
     headers: Headers,
@@ -53,21 +52,11 @@ impl Http {
     pub fn new(config: HttpHandler) -> Result<Self, Refused> {
         let address = Address::parse(&config.url)?;
         let headers = Headers::new(&config)?;
-        // an error means that a provider is there already, and any will do
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut client = Client::builder()
-            .user_agent(concat!("oxherd/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            // where a job goes is written in one place, and the environment is not it
-            .no_proxy()
-            .connect_timeout(config.connect_timeout)
-            .pool_idle_timeout(IDLE);
-        if !address.is_tls() {
-            // a host without any root certificates can still call plain endpoints
-            client = client.tls_certs_only([]);
-        }
-        let client = client.build().map_err(|error| Refused::Client(failure::causes(&error)))?;
-        let authority = address.authority();
+        let client = client::client(&config, &address)?;
+        let authority = match &config.socket {
+            Some(path) => path.display().to_string(),
+            None => address.authority(),
+        };
         Ok(Self {
             endpoint: Arc::new(Endpoint {
                 client,

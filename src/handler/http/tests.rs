@@ -1,138 +1,20 @@
 //! The handler against scripted peers on real sockets.
 
+mod peer;
+mod socket;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
 use crate::handler::CancelReason;
 use crate::handler::testing::{context, job};
 use crate::job::JobId;
-
-/// What the peer does once it has read a whole request.
-enum Step {
-    Say(String),
-    SayAndClose(String),
-    /// Closes the connection so that the other side sees a reset.
-    Reset,
-    /// Says something, then nothing more.
-    Hang(String),
-    /// Says something and then bytes for as long as anybody listens.
-    Flood(String),
-}
-
-struct Request {
-    head: String,
-    body: String,
-    connection: usize,
-}
-
-impl Request {
-    fn header(&self, name: &str) -> Option<&str> {
-        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
-    }
-}
-
-/// A server that follows a script, request by request, over all its connections.
-struct Peer {
-    address: SocketAddr,
-    requests: UnboundedReceiver<Request>,
-    /// One message for each connection the other side has closed or we have.
-    closed: UnboundedReceiver<usize>,
-}
-
-impl Peer {
-    async fn start(script: impl Fn(usize) -> Step + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (sender, requests) = unbounded_channel();
-        let (closing, closed) = unbounded_channel();
-        let script = Arc::new(script);
-        let count = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-        tokio::spawn(async move {
-            for connection in 0.. {
-                let Ok((stream, _)) = listener.accept().await else { return };
-                let (sender, closing, script, count) =
-                    (sender.clone(), closing.clone(), Arc::clone(&script), Arc::clone(&count));
-                tokio::spawn(async move {
-                    let mut stream = BufReader::new(stream);
-                    while let Some(request) = read_request(&mut stream, connection).await {
-                        let _ = sender.send(request);
-                        let step = script(count.fetch_add(1, std::sync::atomic::Ordering::SeqCst));
-                        if !follow(step, &mut stream).await {
-                            break;
-                        }
-                    }
-                    drop(stream);
-                    let _ = closing.send(connection);
-                });
-            }
-        });
-        Self { address, requests, closed }
-    }
-
-    /// A peer that gives every request the same answer.
-    async fn saying(answer: &str) -> Self {
-        let answer = answer.to_owned();
-        Self::start(move |_| Step::Say(answer.clone())).await
-    }
-
-    fn config(&self) -> HttpHandler {
-        HttpHandler::new(format!("http://{}/jobs", self.address))
-    }
-
-    fn handler(&self) -> Http {
-        Http::new(self.config()).unwrap()
-    }
-}
-
-async fn read_request(stream: &mut BufReader<TcpStream>, connection: usize) -> Option<Request> {
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        if stream.read_line(&mut head).await.ok()? == 0 {
-            return None;
-        }
-    }
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).await.ok()?;
-    Some(Request { head, body: String::from_utf8(body).unwrap(), connection })
-}
-
-/// Whether the connection stays open.
-async fn follow(step: Step, stream: &mut BufReader<TcpStream>) -> bool {
-    match step {
-        Step::Say(text) => stream.write_all(text.as_bytes()).await.is_ok(),
-        Step::SayAndClose(text) => {
-            let _ = stream.write_all(text.as_bytes()).await;
-            false
-        }
-        Step::Reset => {
-            let _ = socket2::SockRef::from(stream.get_ref()).set_linger(Some(Duration::ZERO));
-            false
-        }
-        Step::Hang(text) => {
-            let _ = stream.write_all(text.as_bytes()).await;
-            // until the other side has had enough
-            let _ = stream.read(&mut [0]).await;
-            false
-        }
-        Step::Flood(text) => {
-            let _ = stream.write_all(text.as_bytes()).await;
-            let chunk = vec![b'x'; 64 * 1024];
-            while stream.write_all(&chunk).await.is_ok() {}
-            false
-        }
-    }
-}
-
-fn answer(status: &str, headers: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len())
-}
+use peer::{Peer, Step, answer};
 
 async fn run(handler: &Http) -> Outcome {
     handler.run(Arc::new(job(r#"{"to":"a@example.org"}"#)), context()).await

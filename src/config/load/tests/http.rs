@@ -51,3 +51,15 @@ fn f129_signing_secrets_that_protect_nothing_are_refused_and_never_shown() {
     }
     assert!(problem("signing_secret = \"x\"").contains("did you mean \"signing_secrets\"?"));
 }
+
+#[test]
+fn a_socket_stands_beside_the_url() {
+    let files = Files::one(&format!("{SMALL}socket = \"run/app.sock\"\n"));
+    assert_eq!(http(&files).socket, Some(files.path("run/app.sock")));
+    let long = problem(&format!("socket = \"/{}\"", "x".repeat(107)));
+    assert!(long.contains("the path of a socket has at most 107 bytes"), "{long}");
+    for url in ["http+unix://%2Frun%2Fapp.sock/jobs", "unix:///run/app.sock"] {
+        let text = SMALL.replace("http://localhost:3000/jobs", url);
+        assert!(Files::one(&text).one_problem().contains("write socket = \"/run/app.sock\" beside"), "{url}");
+    }
+}

@@ -1,6 +1,7 @@
 //! Reads `[handlers.NAME.http]`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{DAY, LARGEST, MS};
@@ -27,6 +28,7 @@ pub(super) fn http(item: &Item) -> Option<HttpHandler> {
     }
     let base = HttpHandler::new(text.clone().unwrap_or_default());
     let base = HttpHandler {
+        socket: socket(&item.child("socket")),
         headers: headers(&item.child("headers")),
         signing_secrets: signing_secrets(&item.child("signing_secrets")),
         connect_timeout: item.child("connect_timeout").duration(MS..=DAY, base.connect_timeout),
@@ -38,11 +40,33 @@ pub(super) fn http(item: &Item) -> Option<HttpHandler> {
     text.map(|_| base)
 }
 
+/// A path the system can connect to.
+fn socket(item: &Item) -> Option<PathBuf> {
+    /// Bytes a socket's address has room for, without the zero at its end.
+    const LONGEST: usize = 107;
+    let path = item.file_path()?;
+    let bytes = path.as_os_str().len();
+    if bytes > LONGEST {
+        item.error(
+            format!("the path of a socket has at most {LONGEST} bytes, {} has {bytes}", path.display()),
+            "put the socket into a directory with a shorter name",
+        );
+        return None;
+    }
+    Some(path)
+}
+
 fn check_url(item: &Item, url: &str) {
     let shown = format!("{:?}", mask_urls(url));
     let refuse = |message: String, help: &str| item.error(message, help);
     let rest = match url.split_once("://") {
         Some((scheme, rest)) if matches!(scheme.to_ascii_lowercase().as_str(), "http" | "https") => rest,
+        Some((scheme, _)) if scheme.to_ascii_lowercase().contains("unix") => {
+            return refuse(
+                format!("url must be http or https, got {scheme:?}"),
+                "write socket = \"/run/app.sock\" beside url = \"http://localhost/PATH\"",
+            );
+        }
         Some((scheme, _)) => {
             return refuse(format!("url must be http or https, got {scheme:?}"), "write http://HOST/PATH");
         }

@@ -1,0 +1,37 @@
+//! The connections to one endpoint: how they are made, and how long they are kept.
+
+use std::time::Duration;
+
+use reqwest::Client;
+
+use super::address::Address;
+use super::failure;
+use crate::config::HttpHandler;
+use crate::handler::error::Refused;
+
+/// Below the idle time of common servers (Node closes after 5 s), so that a connection is
+/// rarely closed just as it is used.
+const IDLE: Duration = Duration::from_secs(4);
+
+/// Sets up the connection pool. Opens no connection.
+///
+/// Installs `ring` as the process's TLS provider unless the program has chosen one.
+pub(super) fn client(config: &HttpHandler, address: &Address) -> Result<Client, Refused> {
+    // an error means that a provider is there already, and any will do
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut client = Client::builder()
+        .user_agent(concat!("oxherd/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        // where a job goes is written in one place, and the environment is not it
+        .no_proxy()
+        .connect_timeout(config.connect_timeout)
+        .pool_idle_timeout(IDLE);
+    if let Some(path) = &config.socket {
+        client = client.unix_socket(path.as_path());
+    }
+    if !address.is_tls() {
+        // a host without any root certificates can still call plain endpoints
+        client = client.tls_certs_only([]);
+    }
+    client.build().map_err(|error| Refused::Client(failure::causes(&error)))
+}
