@@ -115,8 +115,14 @@ pub enum Scheduling {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ending {
     pub completed: u64,
+    /// Of the completed ones those nobody wanted any more.
+    pub discarded: u64,
     /// Failed for good.
     pub failed: u64,
+    /// Of the failed ones those that had waited too long.
+    pub expired: u64,
+    /// Of the failed ones those that were cancelled.
+    pub cancelled: u64,
     /// Given back unfinished.
     pub handed_back: u64,
     /// Could neither be finished nor given back before the end; others recover them.

@@ -88,6 +88,16 @@ impl Settings {
     }
 }
 
+/// What is known of a job that is to be started, beside what stands in it.
+#[derive(Default)]
+struct Start {
+    may_be_parent: bool,
+    /// It goes through a gate that is half open.
+    trial: Option<Pass>,
+    /// It is to be cancelled instead, and why.
+    unwanted: Option<String>,
+}
+
 /// What a call was about, kept for the case that it failed, and its answer.
 enum Call {
     /// Outcomes were recorded, jobs taken, or both; `trial` where the one job taken is to try a handler.
@@ -397,7 +407,8 @@ impl Pool {
         }
         for job in taken.jobs {
             let may_be_parent = !self.settings.queue.tells_parents() || taken.parents.contains(&job.id);
-            self.start(job, take.token.clone(), may_be_parent, trial.take());
+            let unwanted = taken.cancelled.iter().find(|(id, _)| *id == job.id).map(|(_, reason)| reason.clone());
+            self.start(job, take.token.clone(), Start { may_be_parent, trial: trial.take(), unwanted });
         }
     }
 
@@ -407,8 +418,8 @@ impl Pool {
         self.due = Some(self.due.map_or(at, |known| known.min(at)));
     }
 
-    /// Puts a job into a slot and runs it; or decides at once what its stored state has decided.
-    fn start(&mut self, job: Job, token: Token, may_be_parent: bool, trial: Option<Pass>) {
+    /// Puts a job into a slot and runs it; or decides at once what its stored state has decided, or that it is unwanted.
+    fn start(&mut self, job: Job, token: Token, Start { may_be_parent, trial, unwanted }: Start) {
         let config = &self.settings.config;
         let job = Arc::new(job);
         let now = Instant::now();
@@ -431,14 +442,17 @@ impl Pool {
             since: now,
             renewed: now,
             stage: Stage::Running,
+            unwanted: unwanted.clone(),
             task: None,
         };
         let slot = self.slots.put(occupant);
         let series = Series::of(&job, &self.settings.queue, || self.shared.zone());
-        let handler = match (deferred_outcome(&job, config), self.settings.router.find(&job.name).cloned()) {
+        let unwanted = unwanted.map(|reason| Outcome::Cancelled { reason });
+        let decided = unwanted.or_else(|| deferred_outcome(&job, config));
+        let handler = match (decided, self.settings.router.find(&job.name).cloned()) {
             (None, Some(handler)) => handler,
-            (deferred, _) => {
-                let outcome = deferred.unwrap_or_else(|| super::record::unmatched(&job, config.unmatched));
+            (decided, _) => {
+                let outcome = decided.unwrap_or_else(|| super::record::unmatched(&job, config.unmatched));
                 return self.ended_unrun(slot, token, outcome, series);
             }
         };

@@ -4,6 +4,10 @@
 //! A lock is renewed when a third of its life has passed. When it cannot be renewed in time the
 //! job counts as lost by our own monotonic clock, before it lapses in Redis: its handler is told to
 //! stop and nothing is recorded, because somebody else may be running it by then.
+//!
+//! A renewal also says which jobs are to be cancelled. So that nobody waits for the next one, the renewer listens to
+//! orders on a connection of its own, and renews a lock at once whose job it hears of: what is published is a hint and
+//! may get lost, what stands in Redis counts.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -11,10 +15,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc;
 
 use super::slots::Slots;
-use crate::job::JobId;
-use crate::store::{Held, WorkQueue};
+use crate::job::{JobId, QueueName};
+use crate::store::{Held, Order, Store, WorkQueue};
 
 /// One queue's locks.
 pub(crate) struct Locks {
@@ -29,6 +34,10 @@ pub(crate) type Register = Arc<Mutex<Vec<Arc<Locks>>>>;
 const RETRY: Duration = Duration::from_millis(200);
 /// Longest pause between two rounds.
 const LONGEST: Duration = Duration::from_secs(1);
+/// How long a job is looked for that an order names: the answer to its take may be on its way.
+const LOOKED_FOR: Duration = Duration::from_secs(3);
+/// Pause before listening is tried again.
+const LISTEN: Duration = Duration::from_secs(5);
 
 /// The thread. Ends when dropped.
 pub(crate) struct Renewer {
@@ -37,14 +46,16 @@ pub(crate) struct Renewer {
 }
 
 impl Renewer {
-    pub(crate) fn start(register: Register) -> std::io::Result<Self> {
+    pub(crate) fn start(register: Register, store: Store) -> std::io::Result<Self> {
         let stop = tokio_util::sync::CancellationToken::new();
         let stopped = stop.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new().name("renewer".into()).spawn(move || {
             runtime.block_on(async move {
+                let (heard, orders) = mpsc::unbounded_channel();
                 tokio::select! {
-                    () = renew_for_ever(&register) => {}
+                    () = renew_for_ever(&register, orders) => {}
+                    () = listen(&store, &heard) => {}
                     () = stopped.cancelled() => {}
                 }
             });
@@ -63,11 +74,30 @@ impl Drop for Renewer {
     }
 }
 
-async fn renew_for_ever(register: &Register) {
+/// Hands orders on, for ever. Where they cannot be listened to, renewals find out all the same.
+async fn listen(store: &Store, heard: &mpsc::UnboundedSender<Order>) {
+    loop {
+        match store.orders().await {
+            Ok(mut orders) => {
+                while let Some(order) = orders.next().await {
+                    let _ = heard.send(order);
+                }
+            }
+            Err(error) => tracing::debug!(%error, "cannot listen to orders"),
+        }
+        tokio::time::sleep(LISTEN).await;
+    }
+}
+
+async fn renew_for_ever(register: &Register, mut orders: mpsc::UnboundedReceiver<Order>) {
     let mut calls = FuturesUnordered::new();
     let mut busy: Vec<Arc<Locks>> = Vec::new();
+    let mut wanted = Wanted::default();
     loop {
         let queues: Vec<Arc<Locks>> = register.lock().expect("no code panics while holding this lock").clone();
+        for (locks, held) in wanted.found(&queues) {
+            calls.push(renew(locks, vec![held], Instant::now()));
+        }
         let mut pause = if queues.is_empty() { RETRY } else { LONGEST };
         for locks in queues {
             let now = Instant::now();
@@ -92,9 +122,37 @@ async fn renew_for_ever(register: &Register) {
                         next = next.min(Instant::now() + RETRY);
                     }
                 }
+                Some(order) = orders.recv() => {
+                    wanted.hear(order);
+                    break;
+                }
                 () = tokio::time::sleep_until(next.into()) => break,
             }
         }
+    }
+}
+
+/// Jobs that orders have named and that are not found yet.
+#[derive(Default)]
+struct Wanted(Vec<(QueueName, JobId, Instant)>);
+
+impl Wanted {
+    fn hear(&mut self, order: Order) {
+        let Order::Cancel { queue, id } = order;
+        self.0.push((queue, id, Instant::now()));
+    }
+
+    /// Those that run here by now.
+    fn found(&mut self, queues: &[Arc<Locks>]) -> Vec<(Arc<Locks>, Held)> {
+        let mut found = Vec::new();
+        self.0.retain(|(queue, id, since)| {
+            let Some(locks) = queues.iter().find(|locks| locks.queue.name() == queue) else { return false };
+            let held = locks.slots.held(id);
+            let looked_for = held.is_none() && since.elapsed() < LOOKED_FOR;
+            found.extend(held.map(|held| (Arc::clone(locks), held)));
+            looked_for
+        });
+        found
     }
 }
 
@@ -108,8 +166,8 @@ fn give_up_lapsed(locks: &Locks, now: Instant) {
 
 /// Renews these locks of one queue. Answers the queue again, and whether Redis has answered.
 async fn renew(locks: Arc<Locks>, due: Vec<Held>, now: Instant) -> (Arc<Locks>, bool) {
-    let lost: HashSet<JobId> = match locks.queue.extend_locks(&due).await {
-        Ok(lost) => lost.into_iter().collect(),
+    let (lost, cancelled) = match locks.queue.extend_locks(&due).await {
+        Ok(renewal) => (renewal.lost.into_iter().collect::<HashSet<JobId>>(), renewal.cancelled),
         Err(error) => {
             tracing::debug!(queue = %locks.queue.name(), %error, "renewal failed");
             return (locks, false);
@@ -121,6 +179,11 @@ async fn renew(locks: Arc<Locks>, due: Vec<Held>, now: Instant) -> (Arc<Locks>, 
     if !lost.is_empty() {
         for id in locks.slots.lost(|job| lost.contains(&job.job.id)) {
             tracing::warn!(queue = %locks.queue.name(), job = %id, "lock is gone; the job is stopped");
+        }
+    }
+    if !cancelled.is_empty() {
+        for id in locks.slots.unwanted(&cancelled) {
+            tracing::info!(queue = %locks.queue.name(), job = %id, "cancelled on request; the job is stopped");
         }
     }
     (locks, true)

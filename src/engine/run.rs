@@ -160,7 +160,7 @@ impl Engine {
             always_publish,
             orders: handle.orders.clone(),
         };
-        let renewer = Renewer::start(register).map_err(Error::Thread)?;
+        let renewer = Renewer::start(register, run.store.clone()).map_err(Error::Thread)?;
         run.release_old_locks().await;
         for queue in run.queues_of(&run.config) {
             run.start_pool(&queue)?;
@@ -415,9 +415,10 @@ impl Run {
         }
         self.phase = Phase::Closed;
         self.snapshot.send_modify(|snapshot| snapshot.phase = Phase::Closed);
-        let (completed, failed, handed_back) = self.shared.totals.read();
-        tracing::info!(completed, failed, handed_back, "stopped");
-        Ending { completed, failed, handed_back, left }
+        let ending = self.shared.totals.ending(left);
+        let Ending { completed, discarded, failed, expired, cancelled, handed_back, .. } = ending;
+        tracing::info!(completed, discarded, failed, expired, cancelled, handed_back, "stopped");
+        ending
     }
 
     /// Puts other queues and handlers in force.

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::runtime::{Handle, Runtime};
 use tokio::task::JoinHandle;
 
+use super::Ending;
 use super::event::{Event, Observers};
 use super::renewer::{Locks, Register};
 use crate::config;
@@ -146,27 +147,38 @@ impl Drop for Handlers {
 /// Counts of ends since the start.
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
-    completed: AtomicU64,
-    failed: AtomicU64,
-    handed_back: AtomicU64,
+    pub(crate) completed: Count,
+    pub(crate) discarded: Count,
+    pub(crate) failed: Count,
+    pub(crate) expired: Count,
+    pub(crate) cancelled: Count,
+    pub(crate) handed_back: Count,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    pub(crate) fn one(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Totals {
-    pub(crate) fn completed(&self) {
-        self.completed.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn failed(&self) {
-        self.failed.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn handed_back(&self) {
-        self.handed_back.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// completed, failed, handed back
-    pub(crate) fn read(&self) -> (u64, u64, u64) {
-        let of = |n: &AtomicU64| n.load(Ordering::Relaxed);
-        (of(&self.completed), of(&self.failed), of(&self.handed_back))
+    /// As an engine ends with them, `left` jobs being left.
+    pub(crate) fn ending(&self, left: u64) -> Ending {
+        Ending {
+            completed: self.completed.read(),
+            discarded: self.discarded.read(),
+            failed: self.failed.read(),
+            expired: self.expired.read(),
+            cancelled: self.cancelled.read(),
+            handed_back: self.handed_back.read(),
+            left,
+        }
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Occupant {
     /// When the lock was last known to be whole.
     pub(crate) renewed: Instant,
     pub(crate) stage: Stage,
+    /// Why it is to be cancelled, once somebody has asked for that.
+    pub(crate) unwanted: Option<String>,
     pub(crate) task: Option<AbortHandle>,
 }
 
@@ -104,6 +106,34 @@ impl Slots {
             }
         });
         due
+    }
+
+    /// The lock of one job that runs.
+    pub(crate) fn held(&self, id: &JobId) -> Option<Held> {
+        let mut held = None;
+        self.each(|_, occupant| {
+            if occupant.stage == Stage::Running && occupant.job.id == *id {
+                held = Some(occupant.held());
+            }
+        });
+        held
+    }
+
+    /// Tells jobs that nobody wants them any more, and why; returns those that did not know. A fixed outcome is left
+    /// alone.
+    pub(crate) fn unwanted(&self, jobs: &[(JobId, String)]) -> Vec<JobId> {
+        let mut told = Vec::new();
+        self.each(|_, occupant| {
+            let reason = jobs.iter().find(|(id, _)| *id == occupant.job.id);
+            if let Some((id, reason)) =
+                reason.filter(|_| occupant.stage == Stage::Running && occupant.unwanted.is_none())
+            {
+                occupant.unwanted = Some(reason.clone());
+                occupant.ctx.cancel(CancelReason::Requested);
+                told.push(id.clone());
+            }
+        });
+        told
     }
 
     /// Notes that the locks of these jobs were whole at `at`.

@@ -1,5 +1,6 @@
 //! An engine on a real server: what it does to jobs, and what it leaves behind.
 
+mod cancel;
 mod gates;
 mod running;
 

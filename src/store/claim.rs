@@ -41,6 +41,17 @@ pub(crate) struct Taken {
     pub(crate) dropped: Vec<JobId>,
     /// Jobs among them that have or had children, where takes tell.
     pub(crate) parents: Vec<JobId>,
+    /// Jobs among them that are to be cancelled instead of run, and why.
+    pub(crate) cancelled: Vec<(JobId, String)>,
+}
+
+/// What a renewal of locks has shown.
+#[derive(Debug, Default)]
+pub(crate) struct Renewal {
+    /// Jobs that are not ours any more.
+    pub(crate) lost: Vec<JobId>,
+    /// Jobs that are to be cancelled, and why; told at every renewal.
+    pub(crate) cancelled: Vec<(JobId, String)>,
 }
 
 impl WorkQueue {
@@ -74,7 +85,7 @@ impl WorkQueue {
         args.push(self.family.clone());
     }
 
-    /// Reads `{ttl, next due, more, dropped, jobs, parents}`; without jobs the last may be missing.
+    /// Reads `{ttl, next due, more, dropped, jobs, parents, marks…}`; without jobs what follows them may be missing.
     pub(super) fn read_take(&self, reply: Value, now: UnixMillis) -> Result<Taken, Error> {
         let mut parts = reply::array("a take", reply)?.into_iter();
         let mut next = || parts.next().unwrap_or(Value::Null);
@@ -87,6 +98,7 @@ impl WorkQueue {
             Value::Null => Vec::new(),
             parents => reply::ids("a take", parents)?,
         };
+        let cancelled = marks("a take", parts)?;
         Ok(Taken {
             jobs,
             limited: u64::try_from(limited).ok().filter(|ms| *ms > 0).map(Duration::from_millis),
@@ -94,15 +106,16 @@ impl WorkQueue {
             more,
             dropped,
             parents,
+            cancelled,
         })
     }
 
-    /// Renews locks; returns the jobs that are not ours any more. Safe to repeat.
+    /// Renews locks; says which jobs are not ours any more, and which are to be cancelled. Safe to repeat.
     ///
     /// Goes over the connection of its own that renewals have. Waits for an answer no longer than a third
     /// of a lock's life, so that another connection can still be tried.
-    pub(crate) async fn extend_locks(&self, held: &[Held]) -> Result<Vec<JobId>, Error> {
-        let mut lost = Vec::new();
+    pub(crate) async fn extend_locks(&self, held: &[Held]) -> Result<Renewal, Error> {
+        let mut renewal = Renewal::default();
         let connection = self.store.renewal().await?;
         for batch in held.chunks(RENEW) {
             let mut args = Vec::with_capacity(2 + 3 * batch.len());
@@ -112,9 +125,11 @@ impl WorkQueue {
             }
             let answer = connection.script(&EXTEND_LOCKS, &self.slot_key, args);
             let reply = connection.in_time(EXTEND_LOCKS.name, self.settings.lock / 3, answer).await?;
-            lost.extend(reply::ids("extend_locks", reply)?);
+            let mut parts = reply::array(EXTEND_LOCKS.name, reply)?.into_iter();
+            renewal.lost.extend(reply::ids(EXTEND_LOCKS.name, parts.next().unwrap_or(Value::Null))?);
+            renewal.cancelled.extend(marks(EXTEND_LOCKS.name, parts)?);
         }
-        Ok(lost)
+        Ok(renewal)
     }
 
     /// Locks one job again whose lock ran out, if it is still ours. Safe to repeat. As
@@ -122,8 +137,9 @@ impl WorkQueue {
     pub(crate) async fn relock(&self, held: &Held) -> Result<bool, Error> {
         let mut args = vec![self.base.clone(), self.lock.clone()];
         args.extend(held_arguments(held));
-        let lost = self.store.command().script(&EXTEND_LOCKS, &self.slot_key, args).await?;
-        Ok(reply::ids("extend_locks", lost)?.is_empty())
+        let answer = self.store.command().script(&EXTEND_LOCKS, &self.slot_key, args).await?;
+        let lost = reply::array(EXTEND_LOCKS.name, answer)?.into_iter().next().unwrap_or(Value::Null);
+        Ok(reply::ids(EXTEND_LOCKS.name, lost)?.is_empty())
     }
 
     /// The jobs an unanswered take has moved to active, `known` ones left out. Safe to repeat.
@@ -180,6 +196,12 @@ impl WorkQueue {
         }
         Ok(())
     }
+}
+
+/// Ids and reasons in turn, to the end of a reply.
+fn marks(what: &'static str, parts: std::vec::IntoIter<Value>) -> Result<Vec<(JobId, String)>, Error> {
+    let texts = reply::texts(what, Value::Array(parts.collect()))?;
+    Ok(texts.chunks_exact(2).map(|pair| (JobId::stored(&pair[0]), pair[1].clone())).collect())
 }
 
 fn held_arguments(held: &Held) -> [Value; 3] {

@@ -127,7 +127,9 @@ impl Queue {
         let what = EXPORT_JOBS.name;
         let mut parts = reply::array(what, found)?.into_iter();
         let mut part = || parts.next().unwrap_or(Value::Null);
-        let fields = pairs(reply::texts(what, part())?);
+        let mut fields = pairs(reply::texts(what, part())?);
+        // meant for the worker that runs it now, and not for whoever runs it where it is imported
+        fields.remove(keys::CANCEL_MARK);
         let logs = match strings(what, part())? {
             Some(rows) => rows,
             None => self.all_logs(&entry.id).await?,

@@ -54,6 +54,11 @@ impl Keys {
         self.key(id.as_str())
     }
 
+    /// The channel on which workers are told of orders for jobs that run, one for all queues of a prefix.
+    pub(crate) fn orders(&self) -> String {
+        orders(&self.base[..self.prefix])
+    }
+
     /// The rows of a job's log.
     pub(crate) fn logs(&self, id: &JobId) -> String {
         format!("{}{id}:logs", self.base)
@@ -123,6 +128,14 @@ impl Keys {
     }
 }
 
+/// As [`Keys::orders`].
+pub(crate) fn orders(prefix: &str) -> String {
+    format!("{prefix}:oxherd.orders")
+}
+
+/// The field of a job's hash that says it is to be cancelled.
+pub(crate) const CANCEL_MARK: &str = "oxherd.cancel";
+
 /// The `MATCH` pattern that finds the meta key of every queue.
 pub(crate) fn meta_pattern(prefix: &str) -> String {
     format!("{}:*:meta", escaped(prefix))
@@ -178,6 +191,7 @@ pub(crate) fn is_free(id: &JobId) -> bool {
                 | "repeat"
                 | "delay"
                 | "priority"
+                | "oxherd.cancel"
         );
     let below = ["0:", "de:", "dn:", "metrics:"].iter().any(|start| id.starts_with(start))
         || ["lock", "logs", "dependencies", "processed", "failed", "unsuccessful"]

@@ -5,6 +5,7 @@
 
 mod add;
 mod admin;
+mod cancel;
 mod claim;
 mod clock;
 mod codec;
@@ -47,6 +48,8 @@ use crate::job::{QueueName, UnixMillis};
 #[cfg(feature = "daemon")]
 pub(crate) use add::check as check_job;
 pub use admin::Neighbours;
+pub use cancel::Cancellation;
+pub(crate) use cancel::Order;
 pub(crate) use claim::{Take, Taken};
 pub(crate) use connection::{Connection, Link, Role, Value};
 pub use embedded::Embedding;

@@ -33,7 +33,17 @@ pub struct Message {
 impl Store {
     /// Listens to channels, and to channel patterns as PSUBSCRIBE has them.
     pub async fn subscribe(&self, channels: &[String], patterns: &[String]) -> Result<Subscription, Error> {
-        let client = connection::subscriber(&self.inner.redis, CAPACITY)?;
+        self.listen(channels, patterns, CAPACITY).await
+    }
+
+    /// As [`Store::subscribe`], keeping `capacity` messages for a slow reader; room for them is taken at once.
+    pub(super) async fn listen(
+        &self,
+        channels: &[String],
+        patterns: &[String],
+        capacity: usize,
+    ) -> Result<Subscription, Error> {
+        let client = connection::subscriber(&self.inner.redis, capacity)?;
         let server = self.address();
         let refused = |error| connection::connect_error(server, &error);
         let messages = client.message_rx();

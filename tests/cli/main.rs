@@ -6,6 +6,7 @@ mod support;
 
 mod arguments;
 mod bulk;
+mod cancel;
 mod check;
 mod docs;
 mod flows;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::support::daemon::oxherd;
+use super::support::daemon::{Daemon, answered, oxherd};
 use super::support::eventually;
 use super::support::program::{Program, node};
 use super::support::redis::Redis;
@@ -64,6 +64,62 @@ fn jobs_changed_by_oxherd_are_worked_so_by_node_6() {
 #[test]
 fn jobs_changed_by_oxherd_are_worked_so_by_node_5() {
     jobs_are_changed(5);
+}
+
+/// Jobs cancelled by oxherd have failed as any other job, and one that BullMQ holds is not taken from it.
+fn jobs_are_cancelled(version: u8) {
+    let redis = Redis::start();
+    let mut control = node("control.mjs", version, &redis, &["serve"]).ready();
+    let mut events = node("events.mjs", version, &redis, &[]).ready();
+    add(&mut control, "waits", &json!({}), json!({}));
+    add(&mut control, "later", &json!({}), json!({"delay": 3_600_000}));
+    oxherd(&redis, &["job", "cancel", "email", "waits", "later", "--because", "nobody wants it"]);
+    let state = |ids: &[&str]| node("inspect.mjs", version, &redis, &[&["state"], ids].concat()).end()[0].clone();
+    assert_eq!(state(&["waits", "later"]), json!(["failed", "failed"]));
+    for job in shown(version, &redis, &["waits", "later"]) {
+        assert_eq!(job["failedReason"], "cancelled: nobody wants it", "{job}");
+        assert_eq!(job["attemptsMade"], 0, "{job}");
+        assert!(job["finishedOn"].is_u64(), "{job}");
+    }
+    for (id, prev) in [("waits", "waiting"), ("later", "delayed")] {
+        events.wait_for("the failure", |line| {
+            line["event"] == "failed"
+                && line["id"] == id
+                && line["failedReason"] == "cancelled: nobody wants it"
+                && line["prev"] == prev
+        });
+    }
+
+    // one that a worker of BullMQ runs is marked, and cancelled when it comes back to a daemon
+    let mut worker = node("worker.mjs", version, &redis, &[]).ready();
+    add(&mut control, "theirs", &json!({"work": 1500, "failures": 1}), json!({}));
+    add(&mut control, "back", &json!({"work": 700, "failures": 1}), json!({"attempts": 3, "backoff": 10}));
+    worker.wait_for("theirs", |line| line["event"] == "processed" && line["id"] == "theirs");
+    let (code, answer) = answered(&redis, &["job", "cancel", "email", "theirs", "--wait", "200ms"]);
+    let reason = answer["refused"][0]["reason"].as_str().unwrap();
+    assert!(code == 1 && reason.starts_with("not stopped: its worker has not answered"), "{answer}");
+    worker.wait_for("theirs", |line| line["event"] == "failed" && line["id"] == "theirs");
+    worker.wait_for("back", |line| line["event"] == "processed" && line["id"] == "back");
+    assert_eq!(answered(&redis, &["job", "cancel", "email", "back", "--wait", "0s"]).0, 1);
+    // it ends its attempt, and takes no other
+    worker.stop();
+    let mut daemon = Daemon::start(&redis, "[queues.email]\nhandler = \"log\"\n[handlers.log.log]\n");
+    let failed = events.wait_for("the end", |line| line["event"] == "failed" && line["id"] == "back");
+    assert_eq!(failed["failedReason"], "cancelled: on request");
+    // the mark the first one had means nothing any more
+    control.press(&["retry", "theirs"]);
+    events.wait_for("their second end", |line| line["event"] == "completed" && line["id"] == "theirs");
+    daemon.stop();
+}
+
+#[test]
+fn jobs_cancelled_by_oxherd_have_failed_in_the_eyes_of_node_6() {
+    jobs_are_cancelled(6);
+}
+
+#[test]
+fn jobs_cancelled_by_oxherd_have_failed_in_the_eyes_of_node_5() {
+    jobs_are_cancelled(5);
 }
 
 #[test]

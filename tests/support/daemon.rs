@@ -132,6 +132,13 @@ impl Drop for Daemon {
 
 /// A verb of the command line on this Redis; its stdout, which has to be JSON with `--json`.
 pub fn oxherd(redis: &Redis, arguments: &[&str]) -> Value {
+    let (code, answer) = answered(redis, arguments);
+    assert_eq!(code, 0, "oxherd {arguments:?}: {answer}");
+    answer
+}
+
+/// As [`oxherd`], where the answer may be no: the exit code too.
+pub fn answered(redis: &Redis, arguments: &[&str]) -> (i32, Value) {
     let output = Command::new(env!("CARGO_BIN_EXE_oxherd"))
         .args(arguments)
         .args(["--redis", &redis.url(), "--json"])
@@ -139,6 +146,9 @@ pub fn oxherd(redis: &Redis, arguments: &[&str]) -> Value {
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "oxherd {arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("oxherd {arguments:?} printed {text:?}: {error}"))
+    let answer = serde_json::from_str(&text).unwrap_or_else(|error| {
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        panic!("oxherd {arguments:?} printed {text:?}: {error}\n{complaint}")
+    });
+    (output.status.code().expect("it was not killed"), answer)
 }

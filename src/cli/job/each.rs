@@ -41,6 +41,13 @@ pub enum No {
     Failed(store::Error),
 }
 
+/// What comes before anything is done.
+pub enum Begun {
+    /// It was a dry run.
+    Shown(Exit),
+    May(Vec<JobId>),
+}
+
 impl From<store::Error> for No {
     fn from(error: store::Error) -> Self {
         match error {
@@ -119,41 +126,45 @@ impl Deed {
     where
         Fut: Future<Output = Result<(), No>>,
     {
-        known(store, &targets.queue).await?;
-        if consent.dry_run {
-            return self.preview(store, targets, out).await;
-        }
-        let ids = targets.collect(store).await?;
-        if targets.ids.is_empty() && !ids.is_empty() {
-            consent.ask(format!("{} {} {} {}", self.verb, jobs(ids.len()), self.at, targets.queue)).await?;
-        }
-        let bar = progress::jobs(ids.len() as u64, false);
+        let ids = match self.begin(store, targets, consent, out).await? {
+            Begun::Shown(exit) => return Ok(exit),
+            Begun::May(ids) => ids,
+        };
         let mut tally = Tally::default();
         let mut failure = None;
-        let mut answers = stream::iter(ids)
-            .map(|id| {
-                let answer = act(id.clone());
-                async move { (id, answer.await) }
-            })
-            // in order: what is run again first was first
-            .buffered(IN_FLIGHT);
-        while let Some((id, answer)) = answers.next().await {
-            bar.inc(1);
+        let take = |id, answer| {
             match answer {
                 Ok(()) => tally.done += 1,
                 Err(No::Refused(reason)) => tally.refused.push((id, reason)),
-                Err(No::Failed(error)) => {
-                    failure = Some(error);
-                    break;
-                }
+                Err(No::Failed(error)) => failure = Some(error),
             }
-        }
-        bar.finish_and_clear();
+            failure.is_none()
+        };
+        each(ids, act, take).await;
         tally.tell(self, &targets.queue, out)?;
         match failure {
             Some(error) => Err(error.into()),
             None => Ok(tally.exit()),
         }
+    }
+
+    /// Shows what would be done where only that is asked for; else the jobs it is to be done to, once it may be.
+    pub async fn begin(
+        &self,
+        store: &Store,
+        targets: &Targets,
+        consent: Consent,
+        out: &mut Out,
+    ) -> Result<Begun, Error> {
+        known(store, &targets.queue).await?;
+        if consent.dry_run {
+            return self.preview(store, targets, out).await.map(Begun::Shown);
+        }
+        let ids = targets.collect(store).await?;
+        if targets.ids.is_empty() && !ids.is_empty() {
+            consent.ask(format!("{} {} {} {}", self.verb, jobs(ids.len()), self.at, targets.queue)).await?;
+        }
+        Ok(Begun::May(ids))
     }
 
     /// The jobs it would be done to: a table and their number, or their ids.
@@ -173,6 +184,29 @@ impl Deed {
         }
         show.end(out, self, &targets.queue)
     }
+}
+
+/// Acts on many jobs at a time and hands the answers on in order, until one of them says stop.
+pub async fn each<Fut: Future>(
+    ids: Vec<JobId>,
+    act: impl Fn(JobId) -> Fut,
+    mut take: impl FnMut(JobId, Fut::Output) -> bool,
+) {
+    let bar = progress::jobs(ids.len() as u64, false);
+    let mut answers = stream::iter(ids)
+        .map(|id| {
+            let answer = act(id.clone());
+            async move { (id, answer.await) }
+        })
+        // in order: what is run again first was first
+        .buffered(IN_FLIGHT);
+    while let Some((id, answer)) = answers.next().await {
+        bar.inc(1);
+        if !take(id, answer) {
+            break;
+        }
+    }
+    bar.finish_and_clear();
 }
 
 /// What a dry run has shown so far.

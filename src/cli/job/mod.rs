@@ -1,6 +1,7 @@
 //! `oxherd job`: add jobs, look at those that are there, and change what is to become of them. A file for each verb, or
 //! for verbs that are one idea.
 
+mod cancel;
 mod each;
 mod export;
 mod import;
@@ -31,6 +32,7 @@ pub enum Verb {
     Logs(logs::Logs),
     Retry(retry::Retry),
     Promote(retry::Promote),
+    Cancel(cancel::Cancel),
     Update(update::Update),
     Remove(remove::Remove),
     Export(export::Export),
@@ -46,6 +48,7 @@ impl Verb {
             Self::Logs(logs) => logs.execute(session),
             Self::Retry(retry) => retry.execute(session),
             Self::Promote(promote) => promote.execute(session),
+            Self::Cancel(cancel) => cancel.execute(session),
             Self::Update(update) => update.execute(session),
             Self::Remove(remove) => remove.execute(session),
             Self::Export(export) => export.execute(session),

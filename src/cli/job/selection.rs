@@ -39,6 +39,9 @@ pub struct Targets {
     /// At most this many jobs, of finished ones the oldest
     #[arg(long, value_name = "N", conflicts_with = "ids")]
     pub limit: Option<usize>,
+    /// The states that are meant where none is named; all of them when empty.
+    #[arg(skip)]
+    pub states: &'static [State],
 }
 
 impl Filter {
@@ -71,7 +74,11 @@ impl Targets {
 
     /// What the filter lets through; none where ids are given.
     pub fn chosen(&self, store: &Store) -> Option<Chosen> {
-        self.ids.is_empty().then(|| Chosen::new(store, &self.queue, &self.filter, self.limit))
+        let mut chosen = self.ids.is_empty().then(|| Chosen::new(store, &self.queue, &self.filter, self.limit))?;
+        if self.filter.state.is_none() && !self.states.is_empty() {
+            chosen.selection.states = self.states.to_vec();
+        }
+        Some(chosen)
     }
 
     /// The ids of all of them. The whole list comes before the first of them is changed: a job that has got another

@@ -138,7 +138,7 @@ impl<'a> Play<'a> {
             "log" => self.logs.entry(JobId::stored(text(1))).or_default().push(text(2).to_owned()),
             "extend" => {
                 let held: Vec<Held> = words[1..].iter().map(|word| held(&word.text)).collect();
-                let lost = self.work_queue().extend_locks(&held).await?;
+                let lost = self.work_queue().extend_locks(&held).await?.lost;
                 return Ok(ids("lost", &lost));
             }
             "check" => {

@@ -34,7 +34,7 @@ enum Told {
 impl Pool {
     /// Fixes the outcome of the job in a slot and queues it for recording.
     pub(super) fn ended(&mut self, slot: Slot, token: &Token, outcome: Outcome) {
-        let Some((stage, job, ctx)) = self
+        let Some((stage, job, ctx, unwanted)) = self
             .slots
             .with(slot, |occupant| {
                 (*occupant.token == **token).then(|| {
@@ -42,7 +42,7 @@ impl Pool {
                     if before == Stage::Running {
                         occupant.stage = Stage::Recording;
                     }
-                    (before, Arc::clone(&occupant.job), occupant.ctx.clone())
+                    (before, Arc::clone(&occupant.job), occupant.ctx.clone(), occupant.unwanted.take())
                 })
             })
             .flatten()
@@ -57,6 +57,11 @@ impl Pool {
                 self.shared.tell(&Event::Lost { job, why: "its lock was gone while it ran".into() });
             }
             Stage::Running => {
+                let outcome = match (outcome, unwanted) {
+                    // the words of who asked, not those of who stopped
+                    (Outcome::Cancelled { .. }, Some(reason)) => Outcome::Cancelled { reason },
+                    (outcome, _) => outcome,
+                };
                 let pending = self.pending_for(slot, &job, ctx.close_report(), token, outcome);
                 self.pending.push_back(pending);
             }
@@ -169,15 +174,26 @@ impl Pool {
         let totals = &self.shared.totals;
         let event = match pending.verdict {
             Told::Completed { discarded } => {
-                totals.completed();
-                if discarded { Event::Discarded { job, took } } else { Event::Completed { job, took } }
+                totals.completed.one();
+                if discarded {
+                    totals.discarded.one();
+                    Event::Discarded { job, took }
+                } else {
+                    Event::Completed { job, took }
+                }
             }
             Told::Failed { reason, kind } => {
-                totals.failed();
+                totals.failed.one();
                 match kind {
                     verdict::FailKind::Failed => Event::Failed { job, reason },
-                    verdict::FailKind::Expired => Event::Expired { job },
-                    verdict::FailKind::Cancelled => Event::Cancelled { job, reason },
+                    verdict::FailKind::Expired => {
+                        totals.expired.one();
+                        Event::Expired { job }
+                    }
+                    verdict::FailKind::Cancelled => {
+                        totals.cancelled.one();
+                        Event::Cancelled { job, reason }
+                    }
                 }
             }
             Told::Retrying { reason, wait } => Event::Retrying { job, reason, wait },
@@ -185,7 +201,7 @@ impl Pool {
             Told::PutOff { reason, wait } => Event::PutOff { job, reason, wait },
             Told::WaitingForChildren => Event::WaitingForChildren { job },
             Told::HandedBack => {
-                totals.handed_back();
+                totals.handed_back.one();
                 Event::HandedBack { job }
             }
         };

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Pool;
+use super::{Pool, Start};
 use crate::engine::phase::Phase;
 use crate::job::{Job, JobId};
 use crate::store::{Error, Token};
@@ -45,7 +45,7 @@ impl Pool {
         self.unanswered.retain(|lost| lost.until > now && !(stopping && lost.looked));
         for job in found {
             tracing::info!(queue = %job.queue, job = %job.id, "found a job whose take was never answered");
-            self.start(job, token.clone(), true, None);
+            self.start(job, token.clone(), Start { may_be_parent: true, ..Start::default() });
         }
     }
 }

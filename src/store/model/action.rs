@@ -6,7 +6,7 @@ use proptest::sample::Index;
 use serde_json::value::RawValue;
 
 use super::super::work::Token;
-use super::super::{Change, Error, Finish, Queue, Recorded, Reset, Store, Take, WorkQueue};
+use super::super::{Cancellation, Change, Error, Finish, Queue, Recorded, Reset, Store, Take, WorkQueue};
 use super::world::{Place, World};
 use crate::config;
 use crate::job::{ChildFailure, Deduplication, Flow, JobId, JobOptions, Keep, NewJob, ParentRef, State};
@@ -37,6 +37,7 @@ pub(super) enum Kind {
     RetryAll,
     ChangeDelay,
     ChangePriority,
+    Cancel,
     Concurrency,
     Pause,
     Resume,
@@ -66,6 +67,7 @@ pub(super) enum Action {
     RetryAll { state: State },
     ChangeDelay { id: String, ms: u64 },
     ChangePriority { id: String, priority: u32, lifo: bool },
+    Cancel { id: String },
     Concurrency { limit: Option<u32> },
     Pause,
     Resume,
@@ -165,6 +167,10 @@ impl Action {
                 priority: u32::from(bits >> 6) % 3,
                 lifo: bit(9),
             },
+            Kind::Cancel => {
+                let ids = world.ids();
+                Self::Cancel { id: (!ids.is_empty()).then(|| first.get(&ids).clone())? }
+            }
             Kind::Concurrency => Self::Concurrency { limit: bit(5).then(|| u32::from(bits >> 6) % 3 + 1) },
             Kind::Pause => Self::Pause,
             Kind::Resume => Self::Resume,
@@ -237,7 +243,9 @@ impl Performer {
                 for job in &taken.jobs {
                     self.tokens.insert(job.id.to_string(), token.clone());
                 }
-                taken.jobs.iter().map(|job| job.id.as_str()).collect::<Vec<_>>().join(" ")
+                let marked = |id: &JobId| taken.cancelled.iter().any(|(other, _)| other == id);
+                let shown = |id: &JobId| if marked(id) { format!("{id} unwanted") } else { id.to_string() };
+                taken.jobs.iter().map(|job| shown(&job.id)).collect::<Vec<_>>().join(" ")
             }
             Action::Complete { id, keep } => {
                 let value = RawValue::from_string("1".into()).unwrap();
@@ -283,6 +291,12 @@ impl Performer {
             Action::ChangePriority { id, priority, lifo } => {
                 answer(queue.change_priority(&JobId::stored(id), *priority, *lifo).await)
             }
+            Action::Cancel { id } => match queue.cancel(&JobId::stored(id), None).await {
+                Ok(Cancellation::Done) => "done".into(),
+                Ok(Cancellation::Ended { .. }) => "ended".into(),
+                Ok(Cancellation::Asked | Cancellation::Heard) => "asked".into(),
+                Err(error) => refusal(&error),
+            },
             Action::Concurrency { limit } => answer(queue.set_global_concurrency(*limit).await),
             Action::Pause => answer(queue.pause().await),
             Action::Resume => answer(queue.resume().await),

@@ -35,8 +35,8 @@ return out
 ";
 
 /// Fields of a job the model knows of.
-pub(super) const FIELDS: [&str; 9] =
-    ["priority", "delay", "atm", "ats", "stc", "defa", "parentKey", "deid", "finishedOn"];
+pub(super) const FIELDS: [&str; 10] =
+    ["priority", "delay", "atm", "ats", "stc", "defa", "parentKey", "deid", "oxherd.cancel", "finishedOn"];
 
 pub(super) async fn forget_marker(store: &Store, base: &str) {
     store.command().call("DEL", vec![format!("{base}marker").into()]).await.unwrap();

@@ -43,6 +43,8 @@ struct Job {
     lifo: bool,
     timestamp: i64,
     processed_on: Option<i64>,
+    /// It ran when it was cancelled.
+    unwanted: bool,
     made: Option<u32>,
     started: Option<u32>,
     stalls: Option<u32>,
@@ -89,6 +91,8 @@ pub(super) struct World {
     waiting_children: Scored,
     stalled: BTreeSet<String>,
     windows: BTreeMap<String, Window>,
+    /// A job that ran was cancelled, less than a minute ago.
+    some_unwanted: bool,
 }
 
 fn take(set: &mut Scored, id: &str) -> bool {
@@ -243,6 +247,7 @@ impl World {
                 },
             ),
             Action::ChangePriority { id, priority, lifo } => self.change_priority(id, *priority, *lifo),
+            Action::Cancel { id } => self.cancel(id),
             Action::Concurrency { limit } => {
                 self.limit = *limit;
                 "done".into()
@@ -317,7 +322,7 @@ impl World {
             job.processed_on = Some(now);
             job.lock = Some(token.to_owned());
             job.started = Some(job.started.unwrap_or(0) + 1);
-            taken.push(id);
+            taken.push(if job.unwanted { format!("{id} unwanted") } else { id });
         }
         if taken.is_empty() {
             self.turns = 0;
@@ -359,33 +364,17 @@ impl World {
             Some(_) => {}
         }
         self.ended(id, |world, id| {
-            if let Some(window) = world.jobs[id].window.clone() {
-                world.end_window(&window, id);
-            }
-            let (parent, on_failure) = (world.jobs[id].parent.clone(), world.jobs[id].on_failure);
-            if let Some(parent) = parent.clone() {
-                if completed {
-                    world.child_completed(&parent, id);
-                } else {
-                    world.child_failed(&parent, id, on_failure);
-                }
-            }
+            world.tell_of_end(id, completed);
             if keep == Keep::Nothing {
-                if let Some(parent) = parent.filter(|_| !completed) {
+                if let Some(parent) = world.jobs[id].parent.clone().filter(|_| !completed) {
                     world.drop_dependency(&parent, id);
                 }
                 world.delete(id);
                 return;
             }
             world.charge(id);
-            let now = world.now;
-            let job = world.job(id);
-            job.finished_on = Some(now);
-            if !completed {
-                job.decided = None;
-            }
             let target = if completed { State::Completed } else { State::Failed };
-            world.ended_in(target).insert((now, id.to_owned()));
+            world.keep(id, target);
             if let Keep::Some { count: Some(count), .. } = keep {
                 while world.ended_in(target).len() > usize::try_from(count).unwrap() {
                     let (_, oldest) = world.ended_in(target).pop_first().unwrap();
@@ -396,6 +385,33 @@ impl World {
                 }
             }
         })
+    }
+
+    /// What its window and its parent do about the end of a job.
+    fn tell_of_end(&mut self, id: &str, completed: bool) {
+        if let Some(window) = self.jobs[id].window.clone() {
+            self.end_window(&window, id);
+        }
+        let (parent, on_failure) = (self.jobs[id].parent.clone(), self.jobs[id].on_failure);
+        if let Some(parent) = parent {
+            if completed {
+                self.child_completed(&parent, id);
+            } else {
+                self.child_failed(&parent, id, on_failure);
+            }
+        }
+    }
+
+    /// Puts a job among the finished ones.
+    fn keep(&mut self, id: &str, target: State) {
+        let now = self.now;
+        let job = self.job(id);
+        job.finished_on = Some(now);
+        job.unwanted = false;
+        if target == State::Failed {
+            job.decided = None;
+        }
+        self.ended_in(target).insert((now, id.to_owned()));
     }
 
     fn ended_in(&mut self, state: State) -> &mut Scored {

@@ -42,6 +42,17 @@ pub(super) async fn all(long: &Long) {
         assert!(queue.remove(&id(260_000 + n), true).await.unwrap());
     })
     .await;
+    for first in ["d", "p", "c", "f", "a"] {
+        long.quick(&format!("cancel: {first}"), Flat, async |n| {
+            let answer = queue.cancel(&id(format!("{first}{}", 4_501 + n)), None).await.unwrap();
+            assert_eq!(answer.is_under_way(), first == "a");
+        })
+        .await;
+    }
+    long.quick("cancel: waiting in the middle", WalksWait, async |n| {
+        assert!(queue.cancel(&id(270_000 + n), None).await.unwrap().is_cancelled());
+    })
+    .await;
     long.quick("export 500 jobs, import them", Flat, async |n| {
         let (mut jobs, _) = queue.export(State::Prioritized, None, 500).await.unwrap();
         let rename = |job: &mut ExportedJob| job.id = id(format!("{}-{n}", job.id));

@@ -53,14 +53,10 @@
 --@include add_delayed
 --@include make_ready
 --@include promote_due
---@include child_completed
---@include child_failed
---@include drop_dependency
---@include finish_deduplication
+--@include end_job
 --@include trim_finished
 --@include delete_jobs
 --@include read_keep
---@include count_metric
 --@include state_of
 --@include claim_jobs
 
@@ -134,41 +130,21 @@ local function trim(target)
   end
 end
 
--- Ends a job for good: the part completed and failed have in common. The outcome's own events
--- come after those of the parent.
-local function finish(target, id, key, job, field, value, keep_text, attempts_made)
-  if job[4] then
-    finish_deduplication(q, id, job[4], now, status)
-  end
-  if job[2] then
-    if target == 'completed' then
-      child_completed(q, job[2], key, value, now)
-    else
-      child_failed(q, job[2], job[3], key, value, now)
-    end
-  end
-  if keep_text == '0' then
-    if job[2] and target == 'failed' then
-      drop_dependency(q, job[2], key, now)
-    end
-    removed[#removed + 1] = id
-  else
+-- Ends a job for good, and notes what is to be deleted or trimmed after all of them.
+local function finish(target, id, job, value, keep_text, attempts_made)
+  local is_kept = keep_text ~= '0'
+  if is_kept then
     local run = kept[target]
     if not run or run.text ~= keep_text then
       trim(target)
       run = {text = keep_text, policy = read_keep(keep_text), jobs = 0}
       kept[target] = run
     end
-    redis.call('HSET', key, field, value, 'finishedOn', now, 'atm', attempts_made)
-    if target == 'failed' then
-      redis.call('HDEL', key, 'defa')
-    end
-    redis.call('ZADD', base .. target, now, id)
     run.jobs = run.jobs + 1
   end
-  emit(q, target, 'jobId', id, field, value, 'prev', 'active')
-  if metrics > 0 then
-    count_metric(base, target, metrics, now)
+  end_job(q, id, job, target, value, is_kept, attempts_made, 'active', now, metrics, status)
+  if not is_kept then
+    removed[#removed + 1] = id
   end
   ended = ended + 1
 end
@@ -201,9 +177,9 @@ end
 local function record(n, first, left)
   local kind, id, token = ARGV[first], ARGV[first + 1], ARGV[first + 2]
   local key = base .. id
-  local job = redis.pcall('HMGET', key, 'name', 'parentKey', 'parent', 'deid', 'atm', 'attemptsMade', 'timestamp',
-    'processedOn', 'priority')
-  if job.err or (not (job[1] or job[7]) and redis.call('EXISTS', key) == 0) then
+  local job = redis.pcall('HMGET', key, 'name', 'parentKey', 'parent', 'deid', 'oxherd.cancel', 'atm', 'attemptsMade',
+    'timestamp', 'processedOn', 'priority')
+  if job.err or (not (job[1] or job[8]) and redis.call('EXISTS', key) == 0) then
     return refuse(-1, id)
   elseif kind == 'c' and any_family and redis.call('SCARD', key .. ':dependencies') > 0 then
     return refuse(-4, id)
@@ -214,13 +190,13 @@ local function record(n, first, left)
   end
   -- jobs end about in the order they were taken, so most are near the tail of the active list; not
   -- where many long ones pile up there
-  local young = crowded and now - (tonumber(job[8] or '') or 0) < 1000
+  local young = crowded and now - (tonumber(job[9] or '') or 0) < 1000
   if redis.call('LREM', q.active, young and 1 or -1, id) == 0 then
     return refuse(-3, id)
   end
   left[1] = id
-  local attempts_made = (tonumber(job[6] or job[5] or '') or 0) + 1
-  local priority = tonumber(job[9] or '') or 0
+  local attempts_made = (tonumber(job[7] or job[6] or '') or 0) + 1
+  local priority = tonumber(job[10] or '') or 0
   if told and told[id] then
     tell(id, key, told[id], attempts_made)
   end
@@ -228,14 +204,14 @@ local function record(n, first, left)
     if status then
       publish_status(status, q, id, 'completed', now, attempts_made, '')
     end
-    finish('completed', id, key, job, 'returnvalue', ARGV[first + 3], ARGV[first + 4], attempts_made)
+    finish('completed', id, job, ARGV[first + 3], ARGV[first + 4], attempts_made)
   elseif kind == 'f' then
     local reason = ARGV[first + 3]
     redis.call('HSET', key, 'failedReason', reason, 'stacktrace', ARGV[first + 5])
     if status then
       publish_status(status, q, id, ARGV[first + 7], now, attempts_made, reason)
     end
-    finish('failed', id, key, job, 'failedReason', reason, ARGV[first + 4], attempts_made)
+    finish('failed', id, job, reason, ARGV[first + 4], attempts_made)
     if attempts_made >= tonumber(ARGV[first + 6]) then
       emit(q, 'retries-exhausted', 'jobId', id, 'attemptsMade', attempts_made)
     end

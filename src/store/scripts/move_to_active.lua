@@ -21,7 +21,8 @@
   Reply:   {ms until the rate limit ends, due time of the next delayed job in ms, 1 when more may be
            there at once, ids dropped, 13 values a job: id, name, data (its length when too long),
            opts, timestamp, priority, attempts made, attempts started, stalls, deferred failure,
-           parent key, scheduler id, stacktrace, then ids of jobs with children}
+           parent key, scheduler id, stacktrace, then ids of jobs with children, then id and reason of each job
+           that is to be cancelled instead of run}
   Codes:   none
   Events:  waiting (promoted), active; failed for a key of the wrong type
   Protocol: §5.5, bullmq 5.81.5 and 6.7.0; ids without a job are dropped (§9.4, 2)

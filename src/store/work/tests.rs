@@ -1,5 +1,6 @@
 //! A worker's operations on a real server, beyond what the golden scenarios show: batches, bounds and bad keys.
 
+mod cancel;
 mod claim;
 mod defects;
 mod finish;

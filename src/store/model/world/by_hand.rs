@@ -39,7 +39,7 @@ impl World {
 
     pub(super) fn forget_end(&mut self, id: &str, state: State) {
         let job = self.job(id);
-        (job.finished_on, job.processed_on) = (None, None);
+        (job.finished_on, job.processed_on, job.unwanted) = (None, None, false);
         let Some(parent) = job.parent.clone() else { return };
         let Some(parent) = self.jobs.get_mut(&parent) else { return };
         let known = if state == State::Failed {
@@ -50,6 +50,27 @@ impl World {
         if known {
             parent.pending.insert(id.to_owned());
         }
+    }
+
+    pub(super) fn cancel(&mut self, id: &str) -> String {
+        if !self.jobs.contains_key(id) {
+            return "Missing".into();
+        }
+        let is_in = |place| self.ids_in(place).iter().any(|other| other == id);
+        if is_in(Place::Completed) || is_in(Place::Failed) {
+            return "ended".into();
+        }
+        if is_in(Place::Active) {
+            self.job(id).unwanted = true;
+            self.some_unwanted = true;
+            return "asked".into();
+        }
+        self.leave(id);
+        self.tell_of_end(id, false);
+        let job = self.job(id);
+        job.made = Some(job.made.unwrap_or(0));
+        self.keep(id, State::Failed);
+        "done".into()
     }
 
     /// Takes a job out of wherever it is.

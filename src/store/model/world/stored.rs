@@ -30,6 +30,9 @@ impl World {
         if self.number > 0 {
             put("id".into(), format!("string {}", self.number));
         }
+        if self.some_unwanted {
+            put("oxherd.cancel".into(), "string 1".into());
+        }
         for (name, window) in &self.windows {
             put(format!("de:{name}"), format!("string {}", window.owner));
             if window.next.is_some() {
@@ -63,6 +66,7 @@ impl Job {
             "defa" => self.decided.clone(),
             "parentKey" => self.parent.as_deref().map(World::key),
             "deid" => self.window.clone(),
+            "oxherd.cancel" => self.unwanted.then(|| "asked on request".to_owned()),
             _ => self.finished_on.map(|at| at.to_string()),
         })
     }

@@ -8,7 +8,7 @@
 -- Takes up to `c.want` jobs for one worker: moves each to active, locks it, counts the start.
 -- Returns the reply of a take: {ms until the rate limit ends, due time of the next delayed job,
 -- 1 when more may be there at once, dropped ids, 13 values per job (read_job), and, where jobs were
--- taken and it was asked for, ids of those with children}.
+-- taken, ids of those with children if that was asked for, then id and reason of each that is to be cancelled}.
 local function claim_jobs(q, c, status)
   local out = {}
   local now, base = c.now, q.base
@@ -54,7 +54,7 @@ local function claim_jobs(q, c, status)
     -- before anything that can fail: what is active and not locked is found by the next stalled check
     redis.call('LPUSH', q.active, unpack(ids))
   end
-  local dropped, taken, charged = {}, 0, 0
+  local dropped, taken, charged, marked = {}, 0, 0, {}
   for _, id in ipairs(ids) do
     local key = base .. id
     -- entries that start with "0:" are wake-up calls of old releases
@@ -88,12 +88,21 @@ local function claim_jobs(q, c, status)
         else
           redis.call('HSET', key, 'processedOn', now, 'ats', started, 'pb', c.worker)
         end
-        if not job[10] then
+        if job[15] then
+          if job[16] then
+            marked[#marked + 1], marked[#marked + 2] = id, string.match(job[15], '^%a+ (.*)$') or ''
+          else
+            -- it ended elsewhere and was run again by hand: the mark is not meant for this run
+            redis.call('HDEL', key, 'oxherd.cancel')
+            job[15] = false
+          end
+        end
+        if not (job[10] or job[15]) then
           charged = charged + 1
         end
         taken = taken + 1
         read_job(out, id, job, started, c.payload)
-        if status and not job[10] then
+        if status and not (job[10] or job[15]) then
           publish_status(status, q, id, 'active', now, (tonumber(job[7] or job[6] or '') or 0) + 1, false)
         end
       else
@@ -129,5 +138,5 @@ local function claim_jobs(q, c, status)
       next_due = math.floor(tonumber(first[2]) / 4096)
     end
   end
-  return {limited, next_due, more, dropped, out, c.family and taken > 0 and parents_among(base, ids) or {}}
+  return {limited, next_due, more, dropped, out, c.family and taken > 0 and parents_among(base, ids) or {}, unpack(marked)}
 end

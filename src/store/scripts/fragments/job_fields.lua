@@ -1,5 +1,6 @@
--- The hash fields `read_job` is given, in its order; the last one tells a finished job.
+-- The hash fields `read_job` is given, in its order; then one that tells a finished job, the mark of one that is to be
+-- cancelled, and the moment it was last taken.
 local function job_fields(key)
   return redis.pcall('HMGET', key, 'name', 'data', 'opts', 'timestamp', 'priority', 'atm', 'attemptsMade', 'ats', 'stc',
-    'defa', 'parentKey', 'rjk', 'stacktrace', 'finishedOn')
+    'defa', 'parentKey', 'rjk', 'stacktrace', 'finishedOn', 'oxherd.cancel', 'processedOn')
 end

@@ -24,7 +24,7 @@ async fn a_lapsed_lock_is_made_anew_only_while_nobody_else_took_the_job() {
     rig.redis("DEL bull:q:4").await;
     rig.redis("SADD bull:q:stalled 1 2 3 4 5").await;
     let all: Vec<Held> = (1..=5).map(|id| held(&id.to_string(), "a:1", 1)).collect();
-    assert_eq!(names(&rig.work().extend_locks(&all).await.unwrap()), ["2", "3", "4"]);
+    assert_eq!(names(&rig.work().extend_locks(&all).await.unwrap().lost), ["2", "3", "4"]);
     assert_eq!(rig.redis("GET bull:q:1:lock").await, ["a:1"]);
     let ttl: u64 = rig.redis("PTTL bull:q:1:lock").await[0].parse().unwrap();
     assert!((10_000..=15_000).contains(&ttl), "{ttl}");
@@ -40,7 +40,7 @@ async fn a_lock_of_somebody_else_is_never_touched() {
     rig.add(&["{}"]).await;
     rig.take("b:1", 1).await;
     rig.redis("PEXPIRE bull:q:1:lock 3000").await;
-    assert_eq!(names(&rig.work().extend_locks(&[held("1", "a:1", 1)]).await.unwrap()), ["1"]);
+    assert_eq!(names(&rig.work().extend_locks(&[held("1", "a:1", 1)]).await.unwrap().lost), ["1"]);
     assert!(!rig.work().relock(&held("1", "a:1", 1)).await.unwrap());
     assert_eq!(rig.redis("GET bull:q:1:lock").await, ["b:1"]);
     assert!(rig.redis("PTTL bull:q:1:lock").await[0].parse::<u64>().unwrap() <= 3000);
@@ -108,7 +108,7 @@ async fn a_worker_with_ten_thousand_slots_keeps_its_locks() {
     rig.store.command().call("EVAL", vec![fill.into(), "0".into()]).await.unwrap();
     let all: Vec<Held> =
         (1..=10_000).map(|id| held(&id.to_string(), if id == 10_000 { "b:1" } else { "a:1" }, 1)).collect();
-    assert_eq!(names(&rig.work().extend_locks(&all).await.unwrap()), ["10000"]);
+    assert_eq!(names(&rig.work().extend_locks(&all).await.unwrap().lost), ["10000"]);
     assert_eq!(rig.redis("GET bull:q:9999:lock").await, ["a:1"]);
     assert!(rig.redis("PTTL bull:q:9998:lock").await[0].parse::<u64>().unwrap() > 9000);
 }
