@@ -6,8 +6,8 @@
 //! stop and nothing is recorded, because somebody else may be running it by then.
 //!
 //! A renewal also says which jobs are to be cancelled. So that nobody waits for the next one, the renewer listens to
-//! orders on a connection of its own, and renews a lock at once whose job it hears of: what is published is a hint and
-//! may get lost, what stands in Redis counts.
+//! orders while jobs run, on a connection of its own, and renews a lock at once whose job it hears of: what is published
+//! is a hint and may get lost, what stands in Redis counts.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::slots::Slots;
 use crate::job::{JobId, QueueName};
@@ -38,6 +38,8 @@ const LONGEST: Duration = Duration::from_secs(1);
 const LOOKED_FOR: Duration = Duration::from_secs(3);
 /// Pause before listening is tried again.
 const LISTEN: Duration = Duration::from_secs(5);
+/// How long it is listened on when no job runs any more. A connection costs some 300 KiB, which at rest is to be had back.
+const LISTENED_ON: Duration = Duration::from_secs(60);
 
 /// The thread. Ends when dropped.
 pub(crate) struct Renewer {
@@ -53,9 +55,10 @@ impl Renewer {
         let thread = std::thread::Builder::new().name("renewer".into()).spawn(move || {
             runtime.block_on(async move {
                 let (heard, orders) = mpsc::unbounded_channel();
+                let (works, working) = watch::channel(false);
                 tokio::select! {
-                    () = renew_for_ever(&register, orders) => {}
-                    () = listen(&store, &heard) => {}
+                    () = renew_for_ever(&register, orders, &works) => {}
+                    () = listen(&store, &heard, working) => {}
                     () = stopped.cancelled() => {}
                 }
             });
@@ -74,27 +77,50 @@ impl Drop for Renewer {
     }
 }
 
-/// Hands orders on, for ever. Where they cannot be listened to, renewals find out all the same.
-async fn listen(store: &Store, heard: &mpsc::UnboundedSender<Order>) {
-    loop {
+/// What comes to the renewer's ears.
+enum Heard {
+    /// It is listened from now on. What was said before is lost.
+    Listening,
+    Order(Order),
+}
+
+/// Hands orders on while jobs run. Where they cannot be listened to, renewals find out all the same.
+async fn listen(store: &Store, heard: &mpsc::UnboundedSender<Heard>, mut working: watch::Receiver<bool>) {
+    while working.wait_for(|working| *working).await.is_ok() {
         match store.orders().await {
             Ok(mut orders) => {
-                while let Some(order) = orders.next().await {
-                    let _ = heard.send(order);
+                let _ = heard.send(Heard::Listening);
+                loop {
+                    tokio::select! {
+                        order = orders.next() => match order {
+                            Some(order) => drop(heard.send(Heard::Order(order))),
+                            None => break,
+                        },
+                        _ = working.wait_for(|working| !working) => break,
+                    }
                 }
             }
-            Err(error) => tracing::debug!(%error, "cannot listen to orders"),
+            Err(error) => {
+                tracing::debug!(%error, "cannot listen to orders");
+                tokio::time::sleep(LISTEN).await;
+            }
         }
-        tokio::time::sleep(LISTEN).await;
     }
 }
 
-async fn renew_for_ever(register: &Register, mut orders: mpsc::UnboundedReceiver<Order>) {
+async fn renew_for_ever(register: &Register, mut heard: mpsc::UnboundedReceiver<Heard>, works: &watch::Sender<bool>) {
     let mut calls = FuturesUnordered::new();
     let mut busy: Vec<Arc<Locks>> = Vec::new();
     let mut wanted = Wanted::default();
+    let mut worked = None;
+    let mut all_at_once = false;
     loop {
         let queues: Vec<Arc<Locks>> = register.lock().expect("no code panics while holding this lock").clone();
+        if queues.iter().any(|locks| locks.slots.occupied() > 0) {
+            worked = Some(Instant::now());
+        }
+        let recently = worked.is_some_and(|worked| worked.elapsed() < LISTENED_ON);
+        works.send_if_modified(|works| std::mem::replace(works, recently) != recently);
         for (locks, held) in wanted.found(&queues) {
             calls.push(renew(locks, vec![held], Instant::now()));
         }
@@ -106,13 +132,15 @@ async fn renew_for_ever(register: &Register, mut orders: mpsc::UnboundedReceiver
             // a call that is not answered keeps no lapsed lock from being noticed, here or in another queue
             if !busy.iter().any(|other| Arc::ptr_eq(other, &locks)) {
                 // rounds come at twelfths: what is older than a quarter would be older than a third at the next
-                let due = locks.slots.due_for_renewal(now, locks.queue.lock_life() / 4);
+                let age = if all_at_once { Duration::ZERO } else { locks.queue.lock_life() / 4 };
+                let due = locks.slots.due_for_renewal(now, age);
                 if !due.is_empty() {
                     busy.push(Arc::clone(&locks));
                     calls.push(renew(locks, due, now));
                 }
             }
         }
+        all_at_once = false;
         let mut next = Instant::now() + pause;
         loop {
             tokio::select! {
@@ -122,8 +150,11 @@ async fn renew_for_ever(register: &Register, mut orders: mpsc::UnboundedReceiver
                         next = next.min(Instant::now() + RETRY);
                     }
                 }
-                Some(order) = orders.recv() => {
-                    wanted.hear(order);
+                Some(heard) = heard.recv() => {
+                    match heard {
+                        Heard::Listening => all_at_once = true,
+                        Heard::Order(order) => wanted.hear(order),
+                    }
                     break;
                 }
                 () = tokio::time::sleep_until(next.into()) => break,

@@ -17,6 +17,9 @@ fn the_page_on_administration_can_be_typed_from_top_to_bottom() {
     email(&redis, &seeding);
     seeding.run(&["job", "add", "reports", "n"]).exits(0);
     seeding.run(&["job", "add", "email", "send-welcome", "--delay", "1h", "--job-id", "id-1042"]).exits(0);
+    for id in ["welcome-7", "welcome-8"] {
+        seeding.run(&["job", "add", "email", "send-welcome", "--job-id", id]).exits(0);
+    }
     finished(&redis, "email", "completed", "1042", "send-welcome", LONG_AGO, "null");
     redis.call(&["RPUSH", "bull:email:1042:logs", "one", "two"]);
     let page = include_str!("../../docs/administration.md");

@@ -99,6 +99,7 @@ impl Rig {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_runs_is_stopped_at_once_and_for_good() {
     let mut rig = Rig::start(LONG).await;
+    assert_eq!(rig.listeners().await, 0, "at rest there is nothing to listen for");
     let id = rig.add().await;
     rig.started().await;
     eventually("listening", async || rig.listeners().await == 1).await;
