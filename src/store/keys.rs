@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
+use crate::config::OWN_ROOT;
 use crate::job::{JobId, QueueName, State};
 
 /// The keys of one queue. Cheap to clone.
@@ -141,8 +144,25 @@ pub(crate) fn meta_pattern(prefix: &str) -> String {
     format!("{}:*:meta", escaped(prefix))
 }
 
+/// The lock under which a key is filled, as `fill_key.lua` has it.
+pub(crate) fn warm_lock(key: &[u8]) -> Bytes {
+    [OWN_ROOT.as_bytes(), b":warm:", key].concat().into()
+}
+
+/// What a key of a queue begins with, `P:Q:`, if this can be one. Neither prefix nor name hold a colon as a rule.
+pub(crate) fn queue_base(key: &[u8]) -> Option<&[u8]> {
+    let mut colons = key.iter().enumerate().filter(|(_, byte)| **byte == b':').map(|(at, _)| at);
+    let (first, second) = (colons.next()?, colons.next()?);
+    (first > 0 && second > first + 1).then(|| &key[..=second])
+}
+
+/// The meta key of the queue with this base.
+pub(crate) fn meta_of(base: &[u8]) -> Bytes {
+    [base, b"meta"].concat().into()
+}
+
 /// Text in which a `MATCH` pattern sees nothing special.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         if matches!(c, '*' | '?' | '[' | ']' | '^' | '\\') {

@@ -33,10 +33,20 @@ impl Script {
 impl Connection {
     /// Calls a script with one key. A server that does not know it is sent the text, once.
     pub(crate) async fn script(&self, script: &'static Script, key: &str, args: Vec<Value>) -> Result<Value, Error> {
+        self.script_on(script, key.into(), args).await
+    }
+
+    /// As [`Connection::script`], on a key of any bytes.
+    pub(super) async fn script_on(
+        &self,
+        script: &'static Script,
+        key: Value,
+        args: Vec<Value>,
+    ) -> Result<Value, Error> {
         let mut full = Vec::with_capacity(args.len() + 3);
         full.push(Value::from_static_str(&script.sha));
         full.push(Value::from_static_str("1"));
-        full.push(Value::from(key));
+        full.push(key);
         full.extend(args);
         let by_hash = CustomCommand::new_static("EVALSHA", ClusterHash::Offset(2), false);
         let mut answer = self.send(script.name, by_hash, full.clone()).await;
@@ -136,8 +146,11 @@ scripts! {
     COUNTS_PER_PRIORITY = "counts_per_priority",
     EXPORT_JOBS = "export_jobs",
     DRAIN = "drain",
+    DROP_MEMBERS = "drop_members",
+    EXPIRE_KEYS = "expire_keys",
     EXTEND_LOCKS = "extend_locks",
     FAMILY_MEMBER = "family_member",
+    FILL_KEY = "fill_key",
     FINISHED = "finished",
     FINISH_JOBS = "finish_jobs",
     FIRE_SCHEDULES = "fire_schedules",
@@ -170,6 +183,7 @@ scripts! {
     SCHEDULE_MARKS = "schedule_marks",
     SET_LIMITS = "set_limits",
     SUMMARIES = "summaries",
+    TRIM_KEY = "trim_key",
     UPDATE_JOBS = "update_jobs",
     UPSERT_SCHEDULER = "upsert_scheduler",
     WALK = "walk",

@@ -6,6 +6,7 @@
 //! `docs/performance.md` is made of that.
 
 mod emptying;
+mod keeping;
 mod looking;
 mod moving;
 mod working;
@@ -45,7 +46,7 @@ enum Cost {
 /// A server and its queue `q`: jobs 1, 2… wait, d1… are delayed, p1… prioritized, c1… completed, f1… failed, a1… active
 /// and locked by `old:1` or `mine:1`.
 struct Long {
-    _server: Server,
+    server: Server,
     store: Store,
     queue: Queue,
     /// How many times as long as asked for everything is.
@@ -62,6 +63,7 @@ async fn f79_no_call_takes_more_than_50_ms_on_a_very_long_queue() {
     Box::pin(looking::all(&long)).await;
     working::all(&long).await;
     moving::all(&long).await;
+    Box::pin(keeping::all(&long)).await;
     Box::pin(emptying::all(&long)).await;
     let called = long.called.borrow();
     let forgotten: Vec<_> = long.scripts.values().filter(|name| !called.contains(**name)).collect();
@@ -109,7 +111,7 @@ impl Long {
         let scale = if std::env::var_os("OXHERD_SOAK").is_some() { 4 } else { 1 };
         let scripts = load_all(store.command()).await;
         let (called, report) = Default::default();
-        let long = Self { _server: server, store, queue, scale, scripts, called, report };
+        let long = Self { server, store, queue, scale, scripts, called, report };
         for (collection, jobs) in [
             ("wait", 500_000),
             ("delayed", 200_000),
