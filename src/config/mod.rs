@@ -48,7 +48,10 @@ pub use daemon::{Daemon, Log, LogFormat, Shutdown};
 pub use diff::Diff;
 #[cfg(feature = "daemon")]
 pub use error::{Error, Place, Position, Problem, Severity};
-pub use handler::{Answer, CommandHandler, Handler, HttpHandler, LogHandler, Program};
+pub use handler::{
+    Answer, Busy, CommandHandler, End, Handler, Housekeeping, HttpHandler, KeyType, LogHandler, OWN_ROOT, Program,
+    RedisHandler, ScoreUnit, Warm,
+};
 pub use invalid::Invalid;
 #[cfg(feature = "daemon")]
 pub use load::{LoadOptions, files, load, process_env};

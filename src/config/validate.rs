@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use ::config::{Value, ValueKind};
 
-use super::Config;
 use super::error::Problem;
 use super::locate::Half;
 use super::path::{KeyPath, Step};
 use super::read::{Context, Item};
 use super::schema::{ROOT, Shape, handler_kind_with, nearest};
+use super::{Config, Handler};
 use super::{crowd, zone};
 
 /// Notes every key the schema does not have, with the name that was probably meant.
@@ -92,6 +92,14 @@ pub fn relations(config: &Config, top: &Item, registered: &[String]) {
             used.push(handler);
             if !known.iter().any(|name| name == handler) {
                 check_absent(handler, &known, &item);
+            }
+        }
+    }
+    for (name, handler) in &config.handlers {
+        if let Handler::Redis(handler) = handler {
+            let item = handlers.child(name).child("redis");
+            for (key, invalid) in handler.problems(&config.redis.prefix) {
+                item.child(key).error(invalid.message, invalid.help);
             }
         }
     }

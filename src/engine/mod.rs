@@ -258,7 +258,7 @@ impl Builder {
 
     /// Checks that every queue's handlers exist. Opens nothing.
     pub fn build(self) -> Result<Engine, Error> {
-        let registry = Registry::build(&self.config.handlers, self.functions)?;
+        let registry = Registry::build(&self.config, self.functions)?;
         let known: Vec<String> = self.config.queues.keys().cloned().collect();
         if let Some(name) = self.only.iter().find(|name| !known.contains(name)) {
             return Err(Error::UnknownQueue { name: name.clone(), known });

@@ -423,7 +423,8 @@ impl Run {
 
     /// Puts other queues and handlers in force.
     fn reconfigure(&mut self, config: Config) {
-        let registry = match self.registry.renew(&config.handlers) {
+        let config = Config { redis: self.config.redis.clone(), daemon: self.config.daemon.clone(), ..config };
+        let registry = match self.registry.renew(&config) {
             Ok(registry) => registry,
             Err(error) => {
                 tracing::error!(%error, "the new configuration is not put in force");
@@ -442,7 +443,7 @@ impl Run {
         let status_changed = self.config.status != config.status;
         self.watched = Watched::start(&registry, &self.shared);
         self.registry = registry;
-        self.config = Config { redis: self.config.redis.clone(), daemon: self.config.daemon.clone(), ..config };
+        self.config = config;
         if let Some(schedules) = &self.schedules {
             schedules.wanted.send_replace(Arc::new(Wanted::of(&self.config, self.always_publish)));
         }

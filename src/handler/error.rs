@@ -45,6 +45,10 @@ pub enum Refused {
     Embedded(String),
     #[error("{what} {text:?} holds a NUL byte, which no program can be given; remove it")]
     Nul { what: &'static str, text: String },
+    #[error("{key}: {invalid}")]
+    Setting { key: &'static str, invalid: Invalid },
+    #[error("action warm fetches over HTTP, which this build leaves out; build with the cargo feature http")]
+    NoFetch,
     #[error("environment name {0:?} cannot be used: expected a name that is not empty and holds no '='")]
     EnvName(String),
 }

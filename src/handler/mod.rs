@@ -24,9 +24,9 @@ mod leftovers;
 pub mod log;
 #[cfg(all(unix, feature = "command"))]
 mod program;
+mod redis;
 mod registry;
 mod report;
-#[cfg(any(feature = "http", feature = "command"))]
 mod template;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -17,23 +17,21 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Builds the configured handlers and adds the functions to them.
-    pub fn build(
-        configured: &BTreeMap<String, config::Handler>,
-        functions: BTreeMap<String, Arc<dyn Handler>>,
-    ) -> Result<Self, Error> {
+    /// Builds the configured handlers and adds the functions to them. Of the rest of the configuration they may want to
+    /// know where Redis is, and what there is not theirs.
+    pub fn build(configured: &config::Config, functions: BTreeMap<String, Arc<dyn Handler>>) -> Result<Self, Error> {
         let mut handlers = functions.clone();
-        for (name, config) in configured {
+        for (name, config) in &configured.handlers {
             if handlers.contains_key(name) {
                 return Err(Error::Twice(name.clone()));
             }
-            handlers.insert(name.clone(), build(name, config)?);
+            handlers.insert(name.clone(), build(name, config, configured)?);
         }
         Ok(Self { handlers, functions })
     }
 
     /// The same functions beside other configured handlers.
-    pub fn renew(&self, configured: &BTreeMap<String, config::Handler>) -> Result<Self, Error> {
+    pub fn renew(&self, configured: &config::Config) -> Result<Self, Error> {
         Self::build(configured, self.functions.clone())
     }
 
@@ -77,11 +75,13 @@ impl Registry {
     }
 }
 
-fn build(name: &str, config: &config::Handler) -> Result<Arc<dyn Handler>, Error> {
-    #[cfg(any(feature = "http", feature = "command"))]
+fn build(name: &str, config: &config::Handler, whole: &config::Config) -> Result<Arc<dyn Handler>, Error> {
     let refused = |problem| Error::Refused { handler: name.to_owned(), problem };
     match config {
         config::Handler::Log(config) => Ok(Arc::new(Log::new(config.clone()))),
+        config::Handler::Redis(config) => {
+            Ok(Arc::new(super::redis::Keeper::new((**config).clone(), &whole.redis).map_err(refused)?))
+        }
         #[cfg(feature = "http")]
         config::Handler::Http(config) => Ok(Arc::new(super::http::Http::new(config.clone()).map_err(refused)?)),
         #[cfg(not(feature = "http"))]
@@ -159,7 +159,7 @@ mod tests {
     fn exact_then_longest_glob_then_the_queues_own() {
         let functions: BTreeMap<_, _> =
             ["exact", "long", "short", "other"].map(|name| (name.to_owned(), function())).into();
-        let registry = Registry::build(&BTreeMap::new(), functions).unwrap();
+        let registry = Registry::build(&config::Config::default(), functions).unwrap();
         let routes = [("mail-*", "short"), ("mail-digest-*", "long"), ("mail-digest-now", "exact")];
         let router = registry.router(&queue(&routes, Some("other"))).unwrap();
         for (job, want) in [
@@ -177,10 +177,11 @@ mod tests {
     #[test]
     fn mistakes_name_the_handler() {
         let functions = BTreeMap::from([("app".to_owned(), function())]);
-        let registry = Registry::build(&BTreeMap::new(), functions.clone()).unwrap();
+        let registry = Registry::build(&config::Config::default(), functions.clone()).unwrap();
         let text = registry.router(&queue(&[], Some("ap"))).err().unwrap().to_string();
         assert_eq!(text, r#"queue "q" names handler "ap", which does not exist; known are app"#);
-        let configured = BTreeMap::from([("app".to_owned(), config::Handler::Log(config::LogHandler::default()))]);
+        let mut configured = config::Config::default();
+        configured.handlers.insert("app".to_owned(), config::Handler::Log(config::LogHandler::default()));
         assert!(matches!(Registry::build(&configured, functions), Err(Error::Twice(name)) if name == "app"));
     }
 }

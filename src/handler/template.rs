@@ -43,19 +43,32 @@ pub(crate) enum Unfilled {
 }
 
 impl Template {
+    /// `{{` and `}}` stand for braces.
     pub(crate) fn parse(text: &str) -> Result<Self, TemplateError> {
         let mut parts = Vec::new();
+        let mut plain = String::new();
         let mut rest = text;
-        while let Some((literal, after)) = rest.split_once('{') {
-            let (name, after) = after.split_once('}').ok_or_else(|| TemplateError::Open(text.to_owned()))?;
-            if !literal.is_empty() {
-                parts.push(Part::Text(literal.to_owned()));
+        while let Some(at) = rest.find(['{', '}']) {
+            let (before, brace) = rest.split_at(at);
+            plain.push_str(before);
+            if brace.starts_with("{{") || brace.starts_with("}}") {
+                plain.push_str(&brace[..1]);
+                rest = &brace[2..];
+            } else if let Some(after) = brace.strip_prefix('}') {
+                plain.push('}');
+                rest = after;
+            } else {
+                let (name, after) = brace[1..].split_once('}').ok_or_else(|| TemplateError::Open(text.to_owned()))?;
+                if !plain.is_empty() {
+                    parts.push(Part::Text(std::mem::take(&mut plain)));
+                }
+                parts.push(Part::Field(Field::parse(name)?));
+                rest = after;
             }
-            parts.push(Part::Field(Field::parse(name)?));
-            rest = after;
         }
-        if !rest.is_empty() {
-            parts.push(Part::Text(rest.to_owned()));
+        plain.push_str(rest);
+        if !plain.is_empty() {
+            parts.push(Part::Text(plain));
         }
         Ok(Self { parts })
     }
@@ -148,6 +161,10 @@ mod tests {
             [text("a"), Part::Field(Field::Queue), Part::Field(data), text("/b}"), Part::Field(Field::Attempt)]
         );
         assert!(Template::parse("").unwrap().parts.is_empty());
+        assert_eq!(
+            Template::parse("{{a}}:{{{name}}}").unwrap().parts,
+            [text("{a}:{"), Part::Field(Field::Name), text("}")]
+        );
     }
 
     #[test]

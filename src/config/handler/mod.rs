@@ -5,10 +5,12 @@ use std::time::Duration;
 mod command;
 mod http;
 mod program;
+mod redis;
 
 pub use command::CommandHandler;
 pub use http::HttpHandler;
 pub use program::Program;
+pub use redis::{Busy, End, Housekeeping, KeyType, OWN_ROOT, RedisHandler, ScoreUnit, Warm};
 
 /// `[handlers.NAME.KIND]`
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +18,7 @@ pub enum Handler {
     Http(HttpHandler),
     Command(CommandHandler),
     Log(LogHandler),
+    Redis(Box<RedisHandler>),
 }
 
 /// What an HTTP status is to mean, in `[handlers.NAME.http.status]`.

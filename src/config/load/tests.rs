@@ -486,7 +486,7 @@ fn f127_handlers_are_checked() {
         short(&Files::one(none).one_problem()),
         (
             "error: handler \"h\" does not say its kind",
-            "the kind is the name of its table: [handlers.h.http], [handlers.h.command], [handlers.h.log]"
+            "the kind is the name of its table: [handlers.h.http], [handlers.h.command], [handlers.h.log], [handlers.h.redis]"
         )
     );
 }

@@ -5,13 +5,16 @@ use toml::{Table, Value};
 use super::{COVERED, covered, duration, named, texts};
 use crate::config::locate::mask_urls;
 use crate::config::units::show_size;
-use crate::config::{Answer, CommandHandler, Handler, HttpHandler, LogHandler, Program};
+use crate::config::{
+    Answer, Busy, CommandHandler, End, Handler, Housekeeping, HttpHandler, LogHandler, Program, RedisHandler, ScoreUnit,
+};
 
 pub(super) fn handler_table(handler: &Handler) -> Table {
     let (kind, table) = match handler {
         Handler::Http(config) => ("http", http(config)),
         Handler::Command(config) => ("command", command(config)),
         Handler::Log(config) => ("log", log(config)),
+        Handler::Redis(config) => ("redis", redis(config)),
     };
     named([(kind, table.into())])
 }
@@ -58,4 +61,56 @@ fn program(config: &Program) -> Table {
 
 fn log(config: &LogHandler) -> Table {
     named([("duration", duration(config.duration))])
+}
+
+fn redis(config: &RedisHandler) -> Table {
+    let whole = |n: u64| Value::from(i64::try_from(n).unwrap_or(i64::MAX));
+    let mut entries = vec![("action", config.task.action().into()), ("protect", texts(&config.protect))];
+    if !matches!(config.task, Housekeeping::Warm(_)) {
+        entries.extend([
+            ("dry_run", config.dry_run.into()),
+            ("max_keys", whole(config.max_keys)),
+            ("rate", config.rate.map_or(false.into(), Value::from)),
+            ("max_excess", config.max_excess.into()),
+        ]);
+    }
+    entries.extend(config.server.as_ref().map(|server| ("url", server.shown_url().into())));
+    entries.extend(config.database.map(|database| ("database", i64::from(database).into())));
+    match &config.task {
+        Housekeeping::Delete { pattern, kind } => {
+            entries.push(("match", pattern.clone().into()));
+            entries.extend(kind.map(|kind| ("type", kind.as_str().into())));
+        }
+        Housekeeping::Expire { pattern, kind, ttl, jitter, always } => {
+            entries.extend([("match", pattern.clone().into()), ("ttl", duration(*ttl)), ("jitter", duration(*jitter))]);
+            entries.push(("only", if *always { "always" } else { "missing" }.into()));
+            entries.extend(kind.map(|kind| ("type", kind.as_str().into())));
+        }
+        Housekeeping::TagDelete { tag, member } => {
+            entries.extend([("tag", tag.clone().into()), ("member", member.clone().into())]);
+        }
+        Housekeeping::SetPrune { pattern, member, grace } => {
+            let texts = [("match", pattern.clone().into()), ("member", member.clone().into())];
+            entries.extend(texts);
+            entries.push(("grace", duration(*grace)));
+        }
+        Housekeeping::Trim { pattern, count, older, unit, keep } => {
+            entries.push(("match", pattern.clone().into()));
+            entries.extend(count.map(|count| ("count", whole(count))));
+            entries.extend(older.map(|older| ("older", duration(older))));
+            entries.push(("score", if *unit == ScoreUnit::Millis { "ms" } else { "s" }.into()));
+            entries.extend(keep.map(|keep| ("keep", if keep == End::Left { "left" } else { "right" }.into())));
+        }
+        Housekeeping::Warm(warm) => entries.extend([
+            ("fetch", mask_urls(&warm.fetch).into()),
+            ("headers", covered(&warm.headers)),
+            ("connect_timeout", duration(warm.connect_timeout)),
+            ("max_size", show_size(warm.max_size).into()),
+            ("key", warm.key.clone().into()),
+            ("ttl", duration(warm.ttl)),
+            ("jitter", duration(warm.jitter)),
+            ("busy", if warm.busy == Busy::Discard { "discard" } else { "defer" }.into()),
+        ]),
+    }
+    named(entries)
 }

@@ -10,7 +10,7 @@ use crate::handler::template::{Field, Part, Template};
 use crate::job::Job;
 
 /// An endpoint's address, checked when the handler is built.
-pub(super) enum Address {
+pub(in crate::handler) enum Address {
     Fixed(Url),
     Filled {
         parts: Vec<Piece>,
@@ -19,14 +19,14 @@ pub(super) enum Address {
     },
 }
 
-pub(super) enum Piece {
+pub(in crate::handler) enum Piece {
     Text(String),
     Path(Field),
     Query(Field),
 }
 
 impl Address {
-    pub(super) fn parse(text: &str) -> Result<Self, Refused> {
+    pub(in crate::handler) fn parse(text: &str) -> Result<Self, Refused> {
         let template = Template::parse(text)?;
         let mut parts = Vec::new();
         let mut base = None;
@@ -53,19 +53,19 @@ impl Address {
     }
 
     /// `host:port`, for messages; never credentials.
-    pub(super) fn authority(&self) -> String {
+    pub(in crate::handler) fn authority(&self) -> String {
         let (Self::Fixed(url) | Self::Filled { base: url, .. }) = self;
         let port = url.port_or_known_default().unwrap_or_default();
         format!("{}:{port}", url.host_str().unwrap_or_default())
     }
 
-    pub(super) fn is_tls(&self) -> bool {
+    pub(in crate::handler) fn is_tls(&self) -> bool {
         let (Self::Fixed(url) | Self::Filled { base: url, .. }) = self;
         url.scheme() == "https"
     }
 
     /// The address for one job. The error is the reason the job fails for good.
-    pub(super) fn fill(&self, job: &Job) -> Result<Url, String> {
+    pub(in crate::handler) fn fill(&self, job: &Job) -> Result<Url, String> {
         let (parts, base) = match self {
             Self::Fixed(url) => return Ok(url.clone()),
             Self::Filled { parts, base } => (parts, base),

@@ -16,7 +16,7 @@ const IDLE: Duration = Duration::from_secs(4);
 /// Sets up the connection pool. Opens no connection.
 ///
 /// Installs `ring` as the process's TLS provider unless the program has chosen one.
-pub(super) fn client(config: &HttpHandler, address: &Address) -> Result<Client, Refused> {
+pub(in crate::handler) fn client(config: &HttpHandler, address: &Address) -> Result<Client, Refused> {
     // an error means that a provider is there already, and any will do
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut client = Client::builder()

@@ -37,7 +37,7 @@ fn cause(error: &reqwest::Error) -> Option<String> {
 }
 
 /// Every cause's own words, outermost first.
-pub(super) fn causes(error: &reqwest::Error) -> String {
+pub(in crate::handler) fn causes(error: &reqwest::Error) -> String {
     let words: Vec<String> = chain(error).map(ToString::to_string).collect();
     if words.is_empty() { "unknown cause".to_owned() } else { words.join(": ") }
 }

@@ -15,10 +15,10 @@ use crate::config::Answer;
 use crate::config::HttpHandler;
 use crate::job::{Failure, Job, Outcome};
 
-mod address;
+pub(super) mod address;
 mod answer;
-mod client;
-mod failure;
+pub(super) mod client;
+pub(super) mod failure;
 mod request;
 mod signature;
 

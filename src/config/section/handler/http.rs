@@ -56,7 +56,7 @@ fn socket(item: &Item) -> Option<PathBuf> {
     Some(path)
 }
 
-fn check_url(item: &Item, url: &str) {
+pub(super) fn check_url(item: &Item, url: &str) {
     let shown = format!("{:?}", mask_urls(url));
     let refuse = |message: String, help: &str| item.error(message, help);
     let rest = match url.split_once("://") {
@@ -110,7 +110,7 @@ fn check_url(item: &Item, url: &str) {
 }
 
 /// Header names are tokens of HTTP; values may be kept as secrets.
-fn headers(item: &Item) -> BTreeMap<String, String> {
+pub(super) fn headers(item: &Item) -> BTreeMap<String, String> {
     let mut headers = BTreeMap::new();
     for (name, value) in item.entries() {
         let legal = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);

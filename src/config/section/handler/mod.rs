@@ -10,6 +10,7 @@ use crate::config::{Handler, LogHandler};
 mod command;
 mod http;
 mod program;
+mod redis;
 
 const MS: Duration = Duration::from_millis(1);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -27,6 +28,7 @@ pub fn handler(name: &str, item: &Item) -> Option<Handler> {
             match kind.as_str() {
                 "http" => http::http(item).map(Handler::Http),
                 "command" => command::command(item).map(Handler::Command),
+                "redis" => redis::redis(item).map(Box::new).map(Handler::Redis),
                 _ => Some(Handler::Log(log(item))),
             }
         }
