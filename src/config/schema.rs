@@ -107,6 +107,8 @@ const HANDLER: &[(&str, Shape)] = &[
             ("connect_timeout", Value),
             ("max_response", Value),
             ("max_defer", Value),
+            ("breaker", Table(&[("failures", Value), ("cool_down", Value), ("max", Value)])),
+            ("gone", Value),
             ("status", Free),
         ]),
     ),

@@ -424,7 +424,10 @@ impl Run {
     /// Puts other queues and handlers in force.
     fn reconfigure(&mut self, config: Config) {
         let config = Config { redis: self.config.redis.clone(), daemon: self.config.daemon.clone(), ..config };
-        let registry = match self.registry.renew(&config) {
+        let handlers_changed = self.config.handlers != config.handlers;
+        // handlers that stay keep what they know, and their gates as they stand
+        let registry = if handlers_changed { self.registry.renew(&config) } else { Ok(self.registry.clone()) };
+        let registry = match registry {
             Ok(registry) => registry,
             Err(error) => {
                 tracing::error!(%error, "the new configuration is not put in force");
@@ -439,9 +442,10 @@ impl Run {
                 return;
             }
         }
-        let handlers_changed = self.config.handlers != config.handlers;
         let status_changed = self.config.status != config.status;
-        self.watched = Watched::start(&registry, &self.shared);
+        if handlers_changed {
+            self.watched = Watched::start(&registry, &self.shared);
+        }
         self.registry = registry;
         self.config = config;
         if let Some(schedules) = &self.schedules {

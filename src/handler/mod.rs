@@ -11,9 +11,13 @@ use crate::job::{Job, Outcome};
 mod actions;
 #[cfg(all(unix, feature = "command"))]
 mod child;
+#[cfg(any(feature = "http", feature = "command"))]
+mod circuit;
 #[cfg(all(unix, feature = "command"))]
 mod command;
 mod context;
+#[cfg(any(feature = "http", feature = "command"))]
+mod cool_down;
 mod error;
 pub mod function;
 mod gate;
@@ -27,6 +31,8 @@ mod program;
 mod redis;
 mod registry;
 mod report;
+#[cfg(any(feature = "http", feature = "command"))]
+mod shortage;
 mod template;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -7,6 +7,7 @@
 mod support;
 
 mod crash;
+mod endpoint;
 mod freeze;
 mod ledger;
 mod odd;

@@ -11,11 +11,20 @@ pub struct Receiver {
     requests: Arc<Mutex<Vec<Value>>>,
 }
 
-type Answer = dyn Fn(&Value) -> (u16, String) + Send + Sync;
+/// Status, header lines and body.
+type Answer = dyn Fn(&Value) -> (u16, String, String) + Send + Sync;
 
 impl Receiver {
     /// `answer` makes status and body out of the envelope that was posted.
     pub fn start(answer: impl Fn(&Value) -> (u16, String) + Send + Sync + 'static) -> Self {
+        Self::with_headers(move |envelope| {
+            let (status, body) = answer(envelope);
+            (status, String::new(), body)
+        })
+    }
+
+    /// As [`Receiver::start`], with header lines between status and body, each with its line end.
+    pub fn with_headers(answer: impl Fn(&Value) -> (u16, String, String) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -47,9 +56,9 @@ fn serve(stream: TcpStream, noted: &Mutex<Vec<Value>>, answer: &Answer) {
     while let Some(body) = request(&mut reader) {
         let envelope: Value = serde_json::from_slice(&body).expect("the body is JSON");
         noted.lock().unwrap().push(envelope.clone());
-        let (status, text) = answer(&envelope);
+        let (status, headers, text) = answer(&envelope);
         let head = format!(
-            "HTTP/1.1 {status} Status\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            "HTTP/1.1 {status} Status\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{headers}\r\n",
             text.len()
         );
         if writer.write_all(format!("{head}{text}").as_bytes()).is_err() {

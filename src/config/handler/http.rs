@@ -26,6 +26,10 @@ pub struct HttpHandler {
     pub max_response: usize,
     /// Longest deferral a `Retry-After` can ask for.
     pub max_defer: Duration,
+    /// Leaves an endpoint alone that does not answer; `None`: every job tries.
+    pub breaker: Option<Breaker>,
+    /// What a 410 does beside failing its job.
+    pub gone: Gone,
     /// Status code → answer, over the built-in table.
     pub status: BTreeMap<u16, Answer>,
 }
@@ -41,6 +45,8 @@ impl HttpHandler {
             connect_timeout: Duration::from_secs(5),
             max_response: 1024 * 1024,
             max_defer: Duration::from_secs(3600),
+            breaker: Some(Breaker::default()),
+            gone: Gone::default(),
             status: BTreeMap::new(),
         }
     }
@@ -69,4 +75,31 @@ impl HttpHandler {
         };
         Err(refuse(&bytes, "make one with: printf 'whsec_%s\\n' \"$(openssl rand -base64 32)\""))
     }
+}
+
+/// `[handlers.NAME.http.breaker]`: when an endpoint is left alone, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Breaker {
+    /// Attempts in a row without a usable answer.
+    pub failures: u32,
+    /// The first time; each further one is twice as long.
+    pub cool_down: Duration,
+    /// The longest time.
+    pub max: Duration,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { failures: 5, cool_down: Duration::from_secs(10), max: Duration::from_secs(300) }
+    }
+}
+
+/// What a 410 does beside failing its job.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Gone {
+    /// Nothing.
+    #[default]
+    Fail,
+    /// No jobs are taken for the endpoint until the next reload or start.
+    Stop,
 }

@@ -8,7 +8,7 @@ mod program;
 mod redis;
 
 pub use command::CommandHandler;
-pub use http::HttpHandler;
+pub use http::{Breaker, Gone, HttpHandler};
 pub use program::Program;
 pub use redis::{Busy, End, Housekeeping, KeyType, OWN_ROOT, RedisHandler, ScoreUnit, Warm};
 

@@ -6,7 +6,8 @@ use super::{COVERED, covered, duration, named, texts};
 use crate::config::locate::mask_urls;
 use crate::config::units::show_size;
 use crate::config::{
-    Answer, Busy, CommandHandler, End, Handler, Housekeeping, HttpHandler, LogHandler, Program, RedisHandler, ScoreUnit,
+    Answer, Breaker, Busy, CommandHandler, End, Gone, Handler, Housekeeping, HttpHandler, LogHandler, Program,
+    RedisHandler, ScoreUnit,
 };
 
 pub(super) fn handler_table(handler: &Handler) -> Table {
@@ -32,12 +33,22 @@ fn http(config: &HttpHandler) -> Table {
         ("connect_timeout", duration(config.connect_timeout)),
         ("max_response", show_size(config.max_response).into()),
         ("max_defer", duration(config.max_defer)),
+        ("breaker", config.breaker.map_or(false.into(), |breaker| breaker_table(breaker).into())),
+        ("gone", if config.gone == Gone::Stop { "stop" } else { "fail" }.into()),
         ("status", Value::Table(status)),
     ]);
     if let Some(path) = &config.socket {
         table.insert("socket".into(), path.display().to_string().into());
     }
     table
+}
+
+fn breaker_table(breaker: Breaker) -> Table {
+    named([
+        ("failures", breaker.failures.into()),
+        ("cool_down", duration(breaker.cool_down)),
+        ("max", duration(breaker.max)),
+    ])
 }
 
 fn command(config: &CommandHandler) -> Table {

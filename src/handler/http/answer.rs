@@ -56,11 +56,33 @@ impl Reply {
         }
     }
 
-    fn reason(&self, body: Option<Vec<u8>>) -> String {
-        let status = match self.status.canonical_reason() {
+    /// Whether it says more about the endpoint than about this job: it is not there, or does not know us. Not where the
+    /// operator or the endpoint gives the status another meaning.
+    pub(super) fn tells_of_an_outage(&self) -> bool {
+        self.answer == Answer::Retry && !self.named && matches!(self.status.as_u16(), 401 | 403 | 404 | 407 | 502 | 504)
+    }
+
+    /// How long nobody is to call, where the endpoint asks for that.
+    pub(super) fn holds_all(&self) -> Option<Duration> {
+        let asks = self.answer == Answer::Defer && !self.named && matches!(self.status.as_u16(), 429 | 503);
+        self.retry_after.filter(|_| asks)
+    }
+
+    /// Whether the endpoint is said to be gone for good.
+    pub(super) fn is_gone(&self) -> bool {
+        self.status == StatusCode::GONE && self.answer == Answer::Fail && !self.named
+    }
+
+    /// The status in words.
+    pub(super) fn status_line(&self) -> String {
+        match self.status.canonical_reason() {
             Some(name) => format!("HTTP {} {name}", self.status.as_u16()),
             None => format!("HTTP {}", self.status.as_u16()),
-        };
+        }
+    }
+
+    fn reason(&self, body: Option<Vec<u8>>) -> String {
+        let status = self.status_line();
         match wire::snippet(&body.unwrap_or_default(), REASON) {
             text if !text.is_empty() => format!("{status}: {text}"),
             _ if self.status.is_redirection() => format!("{status}: redirects are not followed"),

@@ -7,6 +7,7 @@ use std::io;
 use nix::errno::Errno;
 
 use crate::config::HttpHandler;
+use crate::handler::shortage;
 
 /// The reason of a failed exchange; `to` is `host:port`.
 pub(super) fn describe(error: &reqwest::Error, to: &str, config: &HttpHandler) -> String {
@@ -19,6 +20,15 @@ pub(super) fn describe(error: &reqwest::Error, to: &str, config: &HttpHandler) -
     } else {
         format!("no answer from {to}: {}", why.unwrap_or_else(|| causes(error)))
     }
+}
+
+/// What the machine has run out of, if that is why no request went out.
+pub(super) fn shortage(error: &reqwest::Error) -> Option<Errno> {
+    let errno = chain(error).find_map(|cause| {
+        let code = cause.downcast_ref::<io::Error>()?.raw_os_error()?;
+        Some(Errno::from_raw(code)).filter(|errno| matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM))
+    });
+    errno.or_else(|| error.is_connect().then(shortage::of_descriptors).flatten())
 }
 
 /// The first cause that says something of its own: a TLS failure or an error of the system.

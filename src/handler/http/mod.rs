@@ -9,14 +9,16 @@ use reqwest::{Client, Response};
 use serde_json::value::RawValue;
 
 use super::error::Refused;
+use super::shortage::Shortage;
 use super::wire::{self, Heard, Lines, Listener};
-use super::{Handler, JobContext, Running};
+use super::{Gate, Handler, JobContext, Running};
 use crate::config::Answer;
 use crate::config::HttpHandler;
 use crate::job::{Failure, Job, Outcome};
 
 pub(super) mod address;
 mod answer;
+mod breaker;
 pub(super) mod client;
 pub(super) mod failure;
 mod request;
@@ -24,6 +26,7 @@ mod signature;
 
 use address::Address;
 use answer::Reply;
+use breaker::{Attempt, Breaker};
 use request::Headers;
 
 /// What is read of a body that only explains a failure.
@@ -39,6 +42,8 @@ struct Endpoint {
     address: Address,
     /// `host:port` or the path of the socket, for messages.
     authority: String,
+    breaker: Breaker,
+    shortage: Shortage,
     config: HttpHandler,
     headers: Headers,
     /// How long a body that only explains a failure may take.
@@ -57,11 +62,14 @@ impl Http {
             Some(path) => path.display().to_string(),
             None => address.authority(),
         };
+        let breaker = Breaker::new(&config, true);
         Ok(Self {
             endpoint: Arc::new(Endpoint {
                 client,
                 address,
                 authority,
+                shortage: Shortage::new(breaker.gate().clone()),
+                breaker,
                 config,
                 headers,
                 explain_within: Duration::from_secs(5),
@@ -79,21 +87,32 @@ impl Handler for Http {
         true
     }
 
+    fn gate(&self) -> Option<&Gate> {
+        Some(self.endpoint.breaker.gate())
+    }
+
     fn run(&self, job: Arc<Job>, ctx: JobContext) -> Running {
         let endpoint = Arc::clone(&self.endpoint);
         Box::pin(async move {
+            let mut attempt = match endpoint.breaker.enter(&endpoint.authority) {
+                Ok(attempt) => attempt,
+                Err(outcome) => return outcome,
+            };
             // dropping the exchange closes its connection or resets its stream
             tokio::select! {
                 biased;
-                outcome = endpoint.exchange(&job, &ctx) => outcome,
-                reason = ctx.cancelled() => ctx.stopped(reason),
+                outcome = endpoint.exchange(&mut attempt, &job, &ctx) => outcome,
+                reason = ctx.cancelled() => {
+                    attempt.cancelled(reason);
+                    ctx.stopped(reason)
+                }
             }
         })
     }
 }
 
 impl Endpoint {
-    async fn exchange(&self, job: &Job, ctx: &JobContext) -> Outcome {
+    async fn exchange(&self, attempt: &mut Attempt<'_>, job: &Job, ctx: &JobContext) -> Outcome {
         let url = match self.address.fill(job) {
             Ok(url) => url,
             Err(reason) => return Outcome::fail(reason),
@@ -114,11 +133,21 @@ impl Endpoint {
         // the client repeats a request by itself only where none of it can have been accepted:
         // a kept connection found closed before the first byte, an HTTP/2 stream refused
         let request = self.client.post(url).headers(headers).body(body);
+        attempt.sent();
         let mut response = match request.send().await {
             Ok(response) => response,
-            Err(error) => return Outcome::retry(failure::describe(&error, &self.authority, &self.config)),
+            Err(error) => {
+                if let Some(of) = failure::shortage(&error) {
+                    return self.shortage.met(of);
+                }
+                let why = failure::describe(&error, &self.authority, &self.config);
+                attempt.unanswered(&why);
+                return Outcome::retry(why);
+            }
         };
+        self.shortage.is_over();
         let reply = Reply::read(response.status(), response.headers(), &self.config, SystemTime::now());
+        attempt.answered(&reply);
         if response.status().is_success() && is_stream(response.headers()) {
             return self.listen(response, &reply, ctx).await;
         }

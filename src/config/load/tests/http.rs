@@ -1,6 +1,7 @@
 //! `[handlers.NAME.http]`, read.
 
 use super::*;
+use crate::config::{Breaker, Gone};
 
 fn problem(lines: &str) -> String {
     Files::one(&format!("{SMALL}{lines}\n")).one_problem()
@@ -62,4 +63,36 @@ fn a_socket_stands_beside_the_url() {
         let text = SMALL.replace("http://localhost:3000/jobs", url);
         assert!(Files::one(&text).one_problem().contains("write socket = \"/run/app.sock\" beside"), "{url}");
     }
+}
+
+#[test]
+fn a_breaker_is_a_table_or_off() {
+    let read = |lines: &str| http(&Files::one(&format!("{SMALL}{lines}\n"))).breaker;
+    let of = |failures, cool_down, max| {
+        Some(Breaker { failures, cool_down: Duration::from_secs(cool_down), max: Duration::from_secs(max) })
+    };
+    for (written, want) in [
+        ("", of(5, 10, 300)),
+        ("breaker = false", None),
+        ("breaker = { failures = 1 }", of(1, 10, 300)),
+        ("breaker = { cool_down = \"1s\", max = \"1m\" }", of(5, 1, 60)),
+        ("breaker = { cool_down = \"1h\" }", of(5, 3600, 3600)),
+    ] {
+        assert_eq!(read(written), want, "{written}");
+        let files = Files::one(&format!("{SMALL}{written}\n"));
+        let shown = crate::config::show_json(&files.load())["handlers"]["app"]["http"]["breaker"].clone();
+        assert_eq!(shown.is_object(), want.is_some(), "{shown}");
+    }
+    for (written, want) in [
+        ("breaker = 5", "breaker must be a table or false, got 5"),
+        ("breaker = true", "breaker must be a table or false, got true"),
+        ("breaker = { failures = 0 }", "failures must be at least 1, got 0"),
+        ("breaker = { cool_down = \"10s\", max = \"5s\" }", "max is shorter than cool_down, 10s"),
+        ("breaker = { failure = 5 }", "did you mean \"failures\"?"),
+        ("gone = \"pause\"", "gone must be \"fail\" or \"stop\", got \"pause\""),
+    ] {
+        let problem = problem(written);
+        assert!(problem.contains(want) && problem.contains("--> oxherd.toml:"), "{problem}");
+    }
+    assert_eq!(http(&Files::one(&format!("{SMALL}gone = \"stop\"\n"))).gone, Gone::Stop);
 }

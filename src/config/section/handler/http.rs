@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{DAY, LARGEST, MS};
-use crate::config::handler::Answer;
+use crate::config::handler::{Answer, Breaker, Gone};
 use crate::config::locate::mask_urls;
 use crate::config::read::Item;
 use crate::config::schema::answers;
 use crate::config::section::placeholders;
 use crate::config::section::secret::{secret, secrets};
+use crate::config::units::show_duration;
 use crate::config::{HttpHandler, Secret};
 
 /// Headers that only the request itself can know, and content we decide on.
@@ -34,6 +35,8 @@ pub(super) fn http(item: &Item) -> Option<HttpHandler> {
         connect_timeout: item.child("connect_timeout").duration(MS..=DAY, base.connect_timeout),
         max_response: item.child("max_response").size(0..=LARGEST, base.max_response),
         max_defer: item.child("max_defer").duration(Duration::ZERO..=365 * DAY, base.max_defer),
+        breaker: breaker(&item.child("breaker"), base.breaker),
+        gone: item.child("gone").word(&[("fail", Gone::Fail), ("stop", Gone::Stop)], base.gone),
         status: statuses(&item.child("status")),
         url: base.url,
     };
@@ -107,6 +110,32 @@ pub(super) fn check_url(item: &Item, url: &str) {
     if let Some(port) = port.filter(|port| !port.parse::<u16>().is_ok_and(|port| port > 0)) {
         refuse(format!("port {port:?} in {shown} is not a number from 1 to 65535"), "write http://HOST:PORT/PATH");
     }
+}
+
+/// `false` switches it off.
+fn breaker(item: &Item, default: Option<Breaker>) -> Option<Breaker> {
+    if !item.is_given() {
+        return default;
+    }
+    if item.is_off() {
+        return None;
+    }
+    let base = default.unwrap_or_default();
+    if !item.is_table() {
+        item.wrong::<()>("a table or false", "write breaker = { failures = 5, cool_down = \"10s\", max = \"5m\" }");
+        return default;
+    }
+    let failures = item.child("failures").whole(1..=1_000_000, base.failures);
+    let cool_down = item.child("cool_down").duration(MS..=DAY, base.cool_down);
+    let max = item.child("max");
+    let breaker = Breaker { failures, cool_down, max: max.duration(MS..=DAY, base.max.max(cool_down)) };
+    if breaker.max < breaker.cool_down {
+        max.error(
+            format!("max is shorter than cool_down, {}", show_duration(cool_down)),
+            "make it as long or longer, or make cool_down shorter",
+        );
+    }
+    Some(breaker)
 }
 
 /// Header names are tokens of HTTP; values may be kept as secrets.
