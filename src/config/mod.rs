@@ -49,8 +49,8 @@ pub use diff::Diff;
 #[cfg(feature = "daemon")]
 pub use error::{Error, Place, Position, Problem, Severity};
 pub use handler::{
-    Answer, Breaker, Busy, CommandHandler, End, Gone, Handler, Housekeeping, HttpHandler, KeyType, LogHandler,
-    OWN_ROOT, Program, RedisHandler, ScoreUnit, Warm,
+    AllowedHost, Answer, Breaker, Busy, CommandHandler, End, Gone, Handler, Housekeeping, HttpHandler, KeyType,
+    LogHandler, OWN_ROOT, Program, RedisHandler, ScoreUnit, Warm,
 };
 pub use invalid::Invalid;
 #[cfg(feature = "daemon")]

@@ -101,6 +101,7 @@ const HANDLER: &[(&str, Shape)] = &[
         "http",
         Table(&[
             ("url", Value),
+            ("allow", Value),
             ("socket", Value),
             ("headers", Named(&SECRET)),
             ("signing_secrets", List(&SECRET)),

@@ -24,9 +24,15 @@ pub enum Refused {
     #[error("url must be http:// or https://, a host and a path, {0}")]
     Url(String),
     #[error(
-        "placeholder {{{0}}} stands in the host of the url; a job may fill in only path and query, so write the host out"
+        "placeholder {{{0}}} stands in the host of the url; write the host out, or list in allow what it may become"
     )]
     Host(String),
+    #[error(
+        "placeholder {{{0}}} stands in scheme, credentials or port of the url; a job may fill in only host, path and query"
+    )]
+    Place(String),
+    #[error("a placeholder stands in the host of the url, and socket says where to connect; remove one of the two")]
+    HostAndSocket,
     #[error("header {0:?} is set for every request by oxherd itself; remove it")]
     OwnHeader(String),
     #[error("header {0:?} has a name or a value HTTP does not allow; use visible ASCII characters")]
@@ -58,7 +64,7 @@ pub enum Refused {
 pub enum TemplateError {
     #[error("unknown placeholder {{{0}}}: expected {{queue}}, {{name}}, {{id}}, {{attempt}} or {{data.PATH}}")]
     Unknown(String),
-    #[error("a '{{' is never closed in {0:?}: write {{NAME}}, or %7B for a brace in a url")]
+    #[error("a '{{' is never closed in {0:?}: write {{NAME}}, or {{{{ for a brace")]
     Open(String),
 }
 

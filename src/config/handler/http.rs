@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Answer;
+use super::{AllowedHost, Answer};
 use crate::config::Secret;
 #[cfg(feature = "http")]
 use crate::config::invalid::Invalid;
@@ -12,8 +12,11 @@ use crate::config::invalid::Invalid;
 /// `[handlers.NAME.http]`: the job is POSTed to an endpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HttpHandler {
-    /// `{queue}`, `{name}`, `{id}` and `{data.path}` in path and query are filled in, percent-encoded.
+    /// `{queue}`, `{name}`, `{id}` and `{data.path}` in path and query are filled in, percent-encoded; in the host only
+    /// with `allow`.
     pub url: String,
+    /// What a host that placeholders fill in may become.
+    pub allow: Vec<AllowedHost>,
     /// The endpoint listens on this unix socket; the host of `url` is only what the `Host` header says.
     pub socket: Option<PathBuf>,
     /// Sent with every request, beside our own.
@@ -39,6 +42,7 @@ impl HttpHandler {
     pub fn new(url: String) -> Self {
         Self {
             url,
+            allow: Vec::new(),
             socket: None,
             headers: BTreeMap::new(),
             signing_secrets: Vec::new(),

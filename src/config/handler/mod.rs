@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+mod allowed;
 mod command;
 mod http;
 mod program;
 mod redis;
 
+pub use allowed::AllowedHost;
+#[cfg(feature = "http")]
+pub(crate) use allowed::is_within;
 pub use command::CommandHandler;
 pub use http::{Breaker, Gone, HttpHandler};
 pub use program::Program;

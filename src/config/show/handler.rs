@@ -28,6 +28,7 @@ fn http(config: &HttpHandler) -> Table {
     let status = config.status.iter().map(|(code, to)| (code.to_string(), answer(to))).collect();
     let mut table = named([
         ("url", mask_urls(&config.url).into()),
+        ("allow", Value::Array(config.allow.iter().map(|host| host.to_string().into()).collect())),
         ("headers", covered(&config.headers)),
         ("signing_secrets", Value::Array(config.signing_secrets.iter().map(|_| COVERED.into()).collect())),
         ("connect_timeout", duration(config.connect_timeout)),

@@ -1,10 +1,13 @@
-//! Where a job is sent. The host is written in the configuration; a job fills in path and query
-//! only, and only in ways that cannot lead anywhere else.
+//! Where a job is sent. Scheme and port are written in the configuration, and so is the host, unless the file lists
+//! what a job may make of it. A job fills in path and query only in ways that cannot lead anywhere else.
 
 use std::fmt::Write as _;
+use std::net::Ipv6Addr;
 
 use reqwest::Url;
 
+use super::guard::Guard;
+use crate::config::HttpHandler;
 use crate::handler::error::Refused;
 use crate::handler::template::{Field, Part, Template};
 use crate::job::Job;
@@ -14,49 +17,87 @@ pub(in crate::handler) enum Address {
     Fixed(Url),
     Filled {
         parts: Vec<Piece>,
-        /// What stands before the first placeholder: scheme, host and port of every result.
+        /// Scheme, port and credentials of every result, and the host where no guard is.
         base: Url,
+        /// Where jobs choose the host.
+        guard: Option<Guard>,
     },
 }
 
 pub(in crate::handler) enum Piece {
     Text(String),
+    Host(Field),
     Path(Field),
     Query(Field),
 }
 
+/// How much of a url has been read.
+#[derive(Clone, Copy, PartialEq)]
+enum Reading {
+    Host,
+    Path,
+    Query,
+}
+
 impl Address {
-    pub(in crate::handler) fn parse(text: &str) -> Result<Self, Refused> {
-        let template = Template::parse(text)?;
+    pub(in crate::handler) fn new(config: &HttpHandler) -> Result<Self, Refused> {
         let mut parts = Vec::new();
-        let mut base = None;
-        let mut in_query = false;
-        for part in template.parts {
+        let mut reading = Reading::Host;
+        // what has been read before path and query, with something in the place of what jobs fill in
+        let mut start = String::new();
+        let mut chosen: Option<Field> = None;
+        for part in Template::parse(&config.url)?.parts {
             match part {
                 Part::Text(text) => {
-                    if base.is_none() && parts.is_empty() && host_ends(&text) {
-                        base = Some(endpoint(&text)?);
+                    if reading == Reading::Host {
+                        start.push_str(&text);
+                        let authority = text.split(PAST_HOST).next().unwrap_or_default();
+                        if let Some(field) = chosen.as_ref().filter(|_| authority.contains('@')) {
+                            return Err(Refused::Place(field.to_string()));
+                        }
+                        if after_scheme(&start).is_some_and(|rest| rest.contains(PAST_HOST)) {
+                            reading = Reading::Path;
+                        }
                     }
-                    in_query |= text.contains('?');
+                    if reading == Reading::Path && text.contains('?') {
+                        reading = Reading::Query;
+                    }
                     parts.push(Piece::Text(text));
                 }
-                Part::Field(field) if base.is_none() => return Err(Refused::Host(field.to_string())),
-                Part::Field(field) if in_query => parts.push(Piece::Query(field)),
-                Part::Field(field) => parts.push(Piece::Path(field)),
+                Part::Field(field) => parts.push(match reading {
+                    Reading::Host => {
+                        let authority = after_scheme(&start).map(|rest| rest.rsplit('@').next().unwrap_or_default());
+                        if config.allow.is_empty() {
+                            return Err(Refused::Host(field.to_string()));
+                        }
+                        if authority.is_none_or(|authority| authority.contains([':', '['])) {
+                            return Err(Refused::Place(field.to_string()));
+                        }
+                        start.push('x');
+                        chosen = Some(field.clone());
+                        Piece::Host(field)
+                    }
+                    Reading::Path => Piece::Path(field),
+                    Reading::Query => Piece::Query(field),
+                }),
             }
         }
-        match (&parts[..], base) {
-            ([Piece::Text(whole)], _) => Ok(Self::Fixed(endpoint(whole)?)),
-            (_, Some(base)) => Ok(Self::Filled { parts, base }),
-            (_, None) => Err(Refused::Url("got nothing".to_owned())),
+        match &parts[..] {
+            [Piece::Text(whole)] => return Ok(Self::Fixed(endpoint(whole)?)),
+            [] => return Err(Refused::Url("got nothing".to_owned())),
+            _ if chosen.is_some() && config.socket.is_some() => return Err(Refused::HostAndSocket),
+            _ => {}
         }
+        let guard = chosen.map(|_| Guard::new(&config.allow));
+        Ok(Self::Filled { parts, base: endpoint(&start)?, guard })
     }
 
-    /// `host:port`, for messages; never credentials.
-    pub(in crate::handler) fn authority(&self) -> String {
-        let (Self::Fixed(url) | Self::Filled { base: url, .. }) = self;
-        let port = url.port_or_known_default().unwrap_or_default();
-        format!("{}:{port}", url.host_str().unwrap_or_default())
+    /// What checks the hosts that jobs choose.
+    pub(super) fn guard(&self) -> Option<&Guard> {
+        match self {
+            Self::Filled { guard, .. } => guard.as_ref(),
+            Self::Fixed(_) => None,
+        }
     }
 
     pub(in crate::handler) fn is_tls(&self) -> bool {
@@ -66,20 +107,25 @@ impl Address {
 
     /// The address for one job. The error is the reason the job fails for good.
     pub(in crate::handler) fn fill(&self, job: &Job) -> Result<Url, String> {
-        let (parts, base) = match self {
+        let (parts, base, guard) = match self {
             Self::Fixed(url) => return Ok(url.clone()),
-            Self::Filled { parts, base } => (parts, base),
+            Self::Filled { parts, base, guard } => (parts, base, guard.as_ref()),
         };
+        let value = |field: &Field| field.value(job).map_err(|unfilled| format!("{unfilled}, and the url needs it"));
         let mut text = String::new();
         for part in parts {
             match part {
                 Piece::Text(literal) => text.push_str(literal),
-                Piece::Query(field) => {
-                    let value = field.value(job).map_err(|unfilled| format!("{unfilled}, and the url needs it"))?;
-                    percent_encode(&value, &mut text);
+                Piece::Query(field) => percent_encode(&value(field)?, &mut text),
+                Piece::Host(field) => {
+                    let value = value(field)?;
+                    if !is_host(&value) {
+                        return Err(format!("{field} is no host: expected letters, digits, '-', '_' and '.'"));
+                    }
+                    text.push_str(&value);
                 }
                 Piece::Path(field) => {
-                    let value = field.value(job).map_err(|unfilled| format!("{unfilled}, and the url needs it"))?;
+                    let value = value(field)?;
                     // some servers decode before they split, so an encoded slash is no protection
                     if value.split(['/', '\\']).any(|segment| matches!(segment, "" | "." | "..")) {
                         return Err(format!(
@@ -91,17 +137,36 @@ impl Address {
             }
         }
         let url = Url::parse(&text).map_err(|error| format!("the filled in url cannot be used: {error}"))?;
-        let place = |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port());
+        let place = |url: &Url| {
+            let host = url.host_str().filter(|_| guard.is_none()).map(str::to_owned);
+            (url.scheme().to_owned(), url.username().to_owned(), host, url.port())
+        };
         if place(&url) != place(base) {
             return Err("the filled in url leads to another host than the one configured".to_owned());
         }
+        guard.map_or(Ok(()), |guard| guard.check(&url)).map_err(|forbidden| forbidden.to_string())?;
         Ok(url)
     }
 }
 
-/// Whether scheme and host are complete in this text, so that what follows cannot change them.
-fn host_ends(text: &str) -> bool {
-    text.split_once("://").is_some_and(|(_, rest)| rest.contains(['/', '?']))
+/// `host:port`, for messages; never credentials.
+pub(in crate::handler) fn authority(url: &Url) -> String {
+    let port = url.port_or_known_default().unwrap_or_default();
+    format!("{}:{port}", url.host_str().unwrap_or_default())
+}
+
+/// What ends the host, to a parser of urls.
+const PAST_HOST: [char; 4] = ['/', '?', '#', '\\'];
+
+fn after_scheme(text: &str) -> Option<&str> {
+    text.split_once("://").map(|(_, rest)| rest)
+}
+
+/// A part of a host, or an address of IPv6 as urls spell it.
+fn is_host(value: &str) -> bool {
+    let bracketed = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    bracketed.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
+        || (!value.is_empty() && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)))
 }
 
 fn endpoint(text: &str) -> Result<Url, Refused> {
@@ -129,10 +194,17 @@ fn percent_encode(value: &str, into: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::AllowedHost;
     use crate::handler::testing::job;
 
     fn filled(template: &str, data: &str) -> Result<String, String> {
-        Address::parse(template).unwrap().fill(&job(data)).map(String::from)
+        address(template, &[]).unwrap().fill(&job(data)).map(String::from)
+    }
+
+    fn address(template: &str, allow: &[&str]) -> Result<Address, Refused> {
+        let mut config = HttpHandler::new(template.into());
+        config.allow = allow.iter().map(|host| AllowedHost::parse(host).unwrap()).collect();
+        Address::new(&config)
     }
 
     #[test]
@@ -164,17 +236,77 @@ mod tests {
             "http://api:{data.port}/",
             "{data.url}",
         ] {
-            let text = Address::parse(template).err().unwrap().to_string();
+            let text = address(template, &[]).err().unwrap().to_string();
             assert!(text.contains("stands in the host of the url"), "{template}: {text}");
         }
         // forms a url parser reads more into than meets the eye
         for template in ["http:///{data.x}/", "http://\n/{data.x}/", "http:////{data.x}"] {
-            match Address::parse(template) {
+            match address(template, &[]) {
                 Err(_) => {}
                 Ok(address) => assert!(address.fill(&job(r#"{"x":"evil.example"}"#)).is_err(), "{template:?}"),
             }
         }
         assert!(filled("http://api/{data.x}", r#"{"x":"@evil.example"}"#).unwrap().starts_with("http://api/%40evil"));
+    }
+
+    #[test]
+    fn f104_the_host_becomes_only_what_is_listed() {
+        const WHOLE: &str = "https://u:p@{data.host}:8443/hook/{id}?h={data.host}";
+        let fill = |template: &str, host: &str| {
+            let data = format!(r#"{{"host":{}}}"#, serde_json::Value::from(host));
+            let address = address(template, &["*.example.org", "partner.net", "10.0.0.7", "fd00::7"]).unwrap();
+            address.fill(&job(&data)).map(String::from)
+        };
+        let want = "https://u:p@a.example.org:8443/hook/1042?h=a.example.org";
+        assert_eq!(fill(WHOLE, "a.example.org").unwrap(), want);
+        assert_eq!(fill("http://{data.host}", "PARTNER.net").unwrap(), "http://partner.net/");
+        assert_eq!(fill("http://{data.host}.example.org", "shop.no").unwrap(), "http://shop.no.example.org/");
+        assert_eq!(fill("http://{data.host}/", "167772167").unwrap(), "http://10.0.0.7/");
+        assert_eq!(fill("http://{data.host}/", "[fd00::7]").unwrap(), "http://[fd00::7]/");
+        for host in ["evil.net", "example.org", "partner.net.evil.net", "127.0.0.1", "10.0.0.8", "0x7f.1", "[::1]"] {
+            let why = fill(WHOLE, host).unwrap_err();
+            assert!(why.starts_with("host ") && why.contains("is not among the hosts this handler allows"), "{why}");
+        }
+        for host in [
+            "",
+            "a.example.org/x",
+            "a.example.org:80",
+            "evil.net#.example.org",
+            "evil.net?.example.org",
+            "evil.net\\\\.example.org",
+            "user@a.example.org",
+            "evil.net%2f.example.org",
+            "a b.example.org",
+            "a\n.example.org",
+            "ａ.example.org",
+            "[::1]:80",
+            "[evil.net]",
+        ] {
+            let why = fill(WHOLE, host).unwrap_err();
+            assert_eq!(why, "data.host is no host: expected letters, digits, '-', '_' and '.'", "{host}");
+        }
+        assert!(fill(WHOLE, "1.2.3.4.5").unwrap_err().starts_with("the filled in url cannot be used"));
+    }
+
+    #[test]
+    fn f104_scheme_credentials_and_port_are_never_the_jobs() {
+        for template in [
+            "{data.scheme}://a.example.org/",
+            "{data.url}",
+            "http://{data.user}@a.example.org/",
+            "http://u:{data.password}@a.example.org/",
+            "http://{data.a}.example.org{data.b}@evil.net/",
+            "http://a.example.org:{data.port}/",
+            "http://a.example.org:80{data.port}/",
+            "http://[{data.address}]/",
+        ] {
+            let refused = address(template, &["*"]).err().expect(template).to_string();
+            assert!(refused.contains("stands in scheme, credentials or port"), "{template}: {refused}");
+        }
+        let mut config = HttpHandler::new("http://{data.host}/".into());
+        config.allow = vec![AllowedHost::Any];
+        config.socket = Some("/run/app.sock".into());
+        assert!(matches!(Address::new(&config), Err(Refused::HostAndSocket)));
     }
 
     #[test]
@@ -186,9 +318,10 @@ mod tests {
             ("http://api/#{data.x}", "never sent"),
             ("http://api/{nme}", "unknown placeholder {nme}"),
         ] {
-            let text = Address::parse(template).err().expect(template).to_string();
+            let text = address(template, &[]).err().expect(template).to_string();
             assert!(text.contains(want), "{template}: {text}");
         }
-        assert_eq!(Address::parse("https://u:p@api.example/x").unwrap().authority(), "api.example:443");
+        let url = address("https://u:p@api.example/x", &[]).unwrap().fill(&job("1")).unwrap();
+        assert_eq!(authority(&url), "api.example:443");
     }
 }

@@ -88,6 +88,11 @@ impl Breaker {
 }
 
 impl Attempt<'_> {
+    /// The destination, for messages.
+    pub(super) fn to(&self) -> &str {
+        self.authority
+    }
+
     /// The request goes out.
     pub(super) fn sent(&mut self) {
         self.waits = true;

@@ -6,6 +6,7 @@ use reqwest::Client;
 
 use super::address::Address;
 use super::failure;
+use super::guard::{self, Lookup, Resolver};
 use crate::config::HttpHandler;
 use crate::handler::error::Refused;
 
@@ -17,6 +18,11 @@ const IDLE: Duration = Duration::from_secs(4);
 ///
 /// Installs `ring` as the process's TLS provider unless the program has chosen one.
 pub(in crate::handler) fn client(config: &HttpHandler, address: &Address) -> Result<Client, Refused> {
+    client_with(config, address, guard::system())
+}
+
+/// As [`client`], with another way to ask for the addresses of hosts that jobs choose.
+pub(super) fn client_with(config: &HttpHandler, address: &Address, lookup: Lookup) -> Result<Client, Refused> {
     // an error means that a provider is there already, and any will do
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut client = Client::builder()
@@ -28,6 +34,9 @@ pub(in crate::handler) fn client(config: &HttpHandler, address: &Address) -> Res
         .pool_idle_timeout(IDLE);
     if let Some(path) = &config.socket {
         client = client.unix_socket(path.as_path());
+    }
+    if let Some(hosts) = address.guard() {
+        client = client.dns_resolver(Resolver::new(hosts.clone(), lookup));
     }
     if !address.is_tls() {
         // a host without any root certificates can still call plain endpoints

@@ -6,8 +6,14 @@ use std::io;
 
 use nix::errno::Errno;
 
+use super::guard::Forbidden;
 use crate::config::HttpHandler;
 use crate::handler::shortage;
+
+/// The host was one that a job may not lead to.
+pub(super) fn forbidden(error: &reqwest::Error) -> Option<&Forbidden> {
+    chain(error).find_map(|cause| cause.downcast_ref())
+}
 
 /// The reason of a failed exchange; `to` is `host:port`.
 pub(super) fn describe(error: &reqwest::Error, to: &str, config: &HttpHandler) -> String {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use reqwest::{Client, Response};
+use reqwest::{Client, Response, Url};
 use serde_json::value::RawValue;
 
 use super::error::Refused;
@@ -21,12 +21,14 @@ mod answer;
 mod breaker;
 pub(super) mod client;
 pub(super) mod failure;
+mod guard;
 mod request;
 mod signature;
 
-use address::Address;
+use address::{Address, authority};
 use answer::Reply;
 use breaker::{Attempt, Breaker};
+use guard::Lookup;
 use request::Headers;
 
 /// What is read of a body that only explains a failure.
@@ -40,8 +42,6 @@ pub struct Http {
 struct Endpoint {
     client: Client,
     address: Address,
-    /// `host:port` or the path of the socket, for messages.
-    authority: String,
     breaker: Breaker,
     shortage: Shortage,
     config: HttpHandler,
@@ -55,19 +55,19 @@ impl Http {
     ///
     /// Installs `ring` as the process's TLS provider unless the program has chosen one.
     pub fn new(config: HttpHandler) -> Result<Self, Refused> {
-        let address = Address::parse(&config.url)?;
+        Self::with_lookup(config, guard::system())
+    }
+
+    /// With another way to ask for the addresses of hosts that jobs choose.
+    fn with_lookup(config: HttpHandler, lookup: Lookup) -> Result<Self, Refused> {
+        let address = Address::new(&config)?;
         let headers = Headers::new(&config)?;
-        let client = client::client(&config, &address)?;
-        let authority = match &config.socket {
-            Some(path) => path.display().to_string(),
-            None => address.authority(),
-        };
-        let breaker = Breaker::new(&config, true);
+        let client = client::client_with(&config, &address, lookup)?;
+        let breaker = Breaker::new(&config, address.guard().is_none());
         Ok(Self {
             endpoint: Arc::new(Endpoint {
                 client,
                 address,
-                authority,
                 shortage: Shortage::new(breaker.gate().clone()),
                 breaker,
                 config,
@@ -94,14 +94,19 @@ impl Handler for Http {
     fn run(&self, job: Arc<Job>, ctx: JobContext) -> Running {
         let endpoint = Arc::clone(&self.endpoint);
         Box::pin(async move {
-            let mut attempt = match endpoint.breaker.enter(&endpoint.authority) {
+            let url = match endpoint.address.fill(&job) {
+                Ok(url) => url,
+                Err(reason) => return Outcome::fail(reason),
+            };
+            let to = endpoint.named(&url);
+            let mut attempt = match endpoint.breaker.enter(&to) {
                 Ok(attempt) => attempt,
                 Err(outcome) => return outcome,
             };
             // dropping the exchange closes its connection or resets its stream
             tokio::select! {
                 biased;
-                outcome = endpoint.exchange(&mut attempt, &job, &ctx) => outcome,
+                outcome = endpoint.exchange(url, &mut attempt, &job, &ctx) => outcome,
                 reason = ctx.cancelled() => {
                     attempt.cancelled(reason);
                     ctx.stopped(reason)
@@ -112,11 +117,7 @@ impl Handler for Http {
 }
 
 impl Endpoint {
-    async fn exchange(&self, attempt: &mut Attempt<'_>, job: &Job, ctx: &JobContext) -> Outcome {
-        let url = match self.address.fill(job) {
-            Ok(url) => url,
-            Err(reason) => return Outcome::fail(reason),
-        };
+    async fn exchange(&self, url: Url, attempt: &mut Attempt<'_>, job: &Job, ctx: &JobContext) -> Outcome {
         let children = match wire::children_of(ctx).await {
             Ok(children) => children,
             Err(outcome) => return outcome,
@@ -137,10 +138,13 @@ impl Endpoint {
         let mut response = match request.send().await {
             Ok(response) => response,
             Err(error) => {
+                if let Some(forbidden) = failure::forbidden(&error) {
+                    return Outcome::fail(forbidden.to_string());
+                }
                 if let Some(of) = failure::shortage(&error) {
                     return self.shortage.met(of);
                 }
-                let why = failure::describe(&error, &self.authority, &self.config);
+                let why = failure::describe(&error, attempt.to(), &self.config);
                 attempt.unanswered(&why);
                 return Outcome::retry(why);
             }
@@ -149,7 +153,7 @@ impl Endpoint {
         let reply = Reply::read(response.status(), response.headers(), &self.config, SystemTime::now());
         attempt.answered(&reply);
         if response.status().is_success() && is_stream(response.headers()) {
-            return self.listen(response, &reply, ctx).await;
+            return self.listen(response, &reply, attempt.to(), ctx).await;
         }
         if reply.answer != Answer::Complete {
             let mut body = Vec::new();
@@ -164,17 +168,18 @@ impl Endpoint {
                 ctx.log(format!("answer longer than {} bytes, not kept as return value", self.config.max_response));
                 reply.outcome(None)
             }
-            Err(error) => Outcome::retry(self.broke_off(body.len(), &error)),
+            Err(error) => Outcome::retry(broke_off(attempt.to(), body.len(), &error)),
         }
     }
 
-    fn broke_off(&self, bytes: usize, error: &reqwest::Error) -> String {
-        format!("{} broke off its answer after {bytes} bytes: {}", self.authority, failure::causes(error))
+    /// Whom messages speak of: `host:port` or the path of the socket.
+    fn named(&self, url: &Url) -> String {
+        self.config.socket.as_ref().map_or_else(|| authority(url), |path| path.display().to_string())
     }
 
     /// Hears an answer that is given while the job is done. Its status was sent before that: an answer that breaks off,
     /// or grows beyond the bound, before it has stated an outcome is a failure.
-    async fn listen(&self, mut response: Response, reply: &Reply, ctx: &JobContext) -> Outcome {
+    async fn listen(&self, mut response: Response, reply: &Reply, to: &str, ctx: &JobContext) -> Outcome {
         let limit = self.config.max_response;
         let mut listener = Listener::new("answer");
         let mut lines = Lines::new(limit);
@@ -188,14 +193,13 @@ impl Endpoint {
                     let kept = &chunk[..chunk.len().min(limit - bytes)];
                     bytes += kept.len();
                     lines.push(kept, each);
-                    (kept.len() < chunk.len())
-                        .then(|| Some(format!("{} answered more than {limit} bytes", self.authority)))
+                    (kept.len() < chunk.len()).then(|| Some(format!("{to} answered more than {limit} bytes")))
                 }
                 Ok(None) => {
                     lines.finish(each);
                     Some(None)
                 }
-                Err(error) => Some(Some(self.broke_off(bytes, &error))),
+                Err(error) => Some(Some(broke_off(to, bytes, &error))),
             };
             for heard in heard.drain(..) {
                 listener.hear(heard, ctx).await;
@@ -213,6 +217,10 @@ impl Endpoint {
             (None, None, None) => reply.outcome(Some(Vec::new())),
         }
     }
+}
+
+fn broke_off(to: &str, bytes: usize, error: &reqwest::Error) -> String {
+    format!("{to} broke off its answer after {bytes} bytes: {}", failure::causes(error))
 }
 
 /// Whether the answer is given line by line.

@@ -1,5 +1,6 @@
 //! The handler against scripted peers on real sockets.
 
+mod hosts;
 mod peer;
 mod socket;
 

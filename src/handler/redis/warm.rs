@@ -16,7 +16,7 @@ use super::text::KeyText;
 use crate::config::{Busy, HttpHandler, Warm};
 use crate::handler::JobContext;
 use crate::handler::error::Refused;
-use crate::handler::http::address::Address;
+use crate::handler::http::address::{Address, authority};
 use crate::handler::http::client::client;
 use crate::handler::http::failure::causes;
 use crate::job::{Job, Outcome};
@@ -47,9 +47,9 @@ impl Fetcher {
     ///
     /// Installs `ring` as the process's TLS provider unless the program has chosen one.
     pub(super) fn new(settings: &Warm) -> Result<Self, Refused> {
-        let address = Address::parse(&settings.fetch)?;
         let endpoint =
             HttpHandler { connect_timeout: settings.connect_timeout, ..HttpHandler::new(settings.fetch.clone()) };
+        let address = Address::new(&endpoint)?;
         let client = client(&endpoint, &address)?;
         let (headers, key) = (headers(settings)?, KeyText::key(&settings.key)?);
         Ok(Self { client, address, headers, key, settings: settings.clone() })
@@ -125,7 +125,7 @@ impl Fetcher {
     }
 
     async fn fetch(&self, url: Url) -> Result<Bytes, Missed> {
-        let to = self.address.authority();
+        let to = authority(&url);
         let lost = |error: reqwest::Error| Missed::Retry(format!("no answer from {to}: {}", causes(&error)));
         let mut response = self.client.get(url).headers(self.headers.clone()).send().await.map_err(lost)?;
         if !response.status().is_success() {

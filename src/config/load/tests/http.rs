@@ -96,3 +96,28 @@ fn a_breaker_is_a_table_or_off() {
     }
     assert_eq!(http(&Files::one(&format!("{SMALL}gone = \"stop\"\n"))).gone, Gone::Stop);
 }
+
+#[test]
+fn the_host_is_the_jobs_only_with_a_list() {
+    let with =
+        |url: &str, rest: &str| Files::one(&format!("{}{rest}\n", SMALL.replace("http://localhost:3000/jobs", url)));
+    let files = with("https://{data.tenant}.example.org:8443/x", "allow = [\"*.example.org\", \"10.0.0.0/8\"]");
+    let allow: Vec<String> = http(&files).allow.iter().map(ToString::to_string).collect();
+    assert_eq!(allow, ["*.example.org", "10.0.0.0/8"]);
+    assert_eq!(http(&with("http://{data.host}", "allow = \"*\"")).allow.len(), 1);
+    for (url, rest, want) in [
+        ("http://{data.host}/", "", "list in allow what the host may become"),
+        ("http://{data.host}/", "allow = []", "list in allow what the host may become"),
+        ("http://{data.host}/", "allow = [\"http://x\"]", "\"http://x\" is no host"),
+        ("http://{data.host}/", "allow = [7]", "must be a text, got 7"),
+        ("http://{data.user}@api/", "allow = [\"api\"]", "may not fill scheme, credentials or port"),
+        ("http://api:{data.port}/", "allow = [\"api\"]", "may not fill scheme, credentials or port"),
+        ("http://{data.host}:99999/", "allow = [\"api\"]", "is not a number from 1 to 65535"),
+        ("http://{data.host}/", "allow = [\"api\"]\nsocket = \"/s\"", "remove one of the two"),
+    ] {
+        let problem = with(url, rest).one_problem();
+        assert!(problem.contains(want), "{problem}");
+    }
+    let (_, warnings) = with("http://api/{data.host}", "allow = [\"api\"]").try_load().unwrap();
+    assert_eq!(warnings[0].message, "allow says nothing: no placeholder fills the host of url");
+}

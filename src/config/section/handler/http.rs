@@ -1,6 +1,7 @@
 //! Reads `[handlers.NAME.http]`.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::config::schema::answers;
 use crate::config::section::placeholders;
 use crate::config::section::secret::{secret, secrets};
 use crate::config::units::show_duration;
-use crate::config::{HttpHandler, Secret};
+use crate::config::{AllowedHost, HttpHandler, Secret};
 
 /// Headers that only the request itself can know, and content we decide on.
 const OWN_HEADERS: [&str; 7] =
@@ -24,11 +25,13 @@ pub(super) fn http(item: &Item) -> Option<HttpHandler> {
         item.missing("an http handler needs url", "write url = \"http://localhost:3000/jobs\"");
     }
     let text = url.text();
+    let allow = allow(&item.child("allow"));
     if let Some(text) = &text {
-        check_url(&url, text);
+        check_url(&url, text, Some(item));
     }
     let base = HttpHandler::new(text.clone().unwrap_or_default());
     let base = HttpHandler {
+        allow,
         socket: socket(&item.child("socket")),
         headers: headers(&item.child("headers")),
         signing_secrets: signing_secrets(&item.child("signing_secrets")),
@@ -41,6 +44,15 @@ pub(super) fn http(item: &Item) -> Option<HttpHandler> {
         url: base.url,
     };
     text.map(|_| base)
+}
+
+/// What the host may become.
+fn allow(item: &Item) -> Vec<AllowedHost> {
+    let read = |item: Item| {
+        let text = item.text()?;
+        AllowedHost::parse(&text).map_err(|invalid| item.error(invalid.message, invalid.help)).ok()
+    };
+    item.texts().unwrap_or_default().into_iter().filter_map(read).collect()
 }
 
 /// A path the system can connect to.
@@ -59,7 +71,8 @@ fn socket(item: &Item) -> Option<PathBuf> {
     Some(path)
 }
 
-pub(super) fn check_url(item: &Item, url: &str) {
+/// `handler` is the table that may say more about the host.
+pub(super) fn check_url(item: &Item, url: &str, handler: Option<&Item>) {
     let shown = format!("{:?}", mask_urls(url));
     let refuse = |message: String, help: &str| item.error(message, help);
     let rest = match url.split_once("://") {
@@ -90,13 +103,39 @@ pub(super) fn check_url(item: &Item, url: &str) {
     }
     let start = url.len() - rest.len();
     let end = rest.find(['/', '?', '#']).map_or(url.len(), |at| start + at);
-    if found.iter().any(|place| place.start < end) {
+    let host_start = url[start..end].rfind('@').map_or(start, |at| start + at + 1);
+    let in_host: Vec<_> = found.into_iter().filter(|place| place.start < end).collect();
+    let allow = handler.map(|handler| handler.child("allow"));
+    let listed = allow.as_ref().filter(|allow| allow.texts().is_some_and(|hosts| !hosts.is_empty()));
+    if !in_host.is_empty() && listed.is_none() {
+        let help = match handler {
+            Some(_) => "to let jobs choose where they are sent, list in allow what the host may become",
+            None => "placeholders go into path and query; a job must not choose where it is sent",
+        };
+        return refuse(format!("a placeholder may not fill the host: {shown}"), help);
+    }
+    let is_out_of_place =
+        |place: &Range<usize>| place.start < host_start || url[host_start..place.start].contains([':', '[']);
+    if in_host.iter().any(is_out_of_place) {
         return refuse(
-            format!("a placeholder may not fill the host: {shown}"),
-            "placeholders go into path and query; a job must not choose where it is sent",
+            format!("a placeholder may not fill scheme, credentials or port: {shown}"),
+            "placeholders go into host, path and query",
         );
     }
-    let host = url[start..end].rsplit('@').next().unwrap_or("");
+    if let Some(allow) = listed.filter(|_| in_host.is_empty()) {
+        allow.warn("allow says nothing: no placeholder fills the host of url", "remove it");
+    }
+    if let Some(socket) = handler.map(|handler| handler.child("socket")).filter(|_| !in_host.is_empty())
+        && socket.is_given()
+    {
+        socket.error("a placeholder fills the host, and socket says where to connect", "remove one of the two");
+    }
+    // a placeholder may hold any character
+    let mut host = url[host_start..end].to_owned();
+    for place in in_host.iter().rev() {
+        host.replace_range(place.start - host_start..place.end - host_start, "x");
+    }
+    let host = host.as_str();
     let (host, port) = match host.strip_prefix('[') {
         Some(inner) => match inner.split_once(']') {
             Some((host, port)) => (host, port.strip_prefix(':')),

@@ -91,7 +91,7 @@ fn task(item: &Item, word: &str) -> Option<Housekeeping> {
             let fetch = item.child("fetch");
             let url = required(&fetch, item, word, "write fetch = \"http://localhost:3000/front-page\"");
             if let Some(url) = &url {
-                check_url(&fetch, url);
+                check_url(&fetch, url, None);
             }
             let key = template(item, "key", word, "write key = \"cache:front-page\"");
             let ttl = required_time(item, "ttl", word, MS..=YEARS);
