@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::config::{self, Unmatched};
-use crate::job::{Failure, Job, Outcome, Policy, Verdict, verdict::FailKind};
+use crate::job::verdict::{CRASH_LIMIT, FailKind, is_crash};
+use crate::job::{Failure, Job, Outcome, Policy, Verdict};
 use crate::store::Change;
 
 /// Longest reason stored with a job, in bytes.
@@ -53,7 +54,11 @@ fn stack_with(job: &Job, failure: &Failure) -> String {
     entries.push(cut(failure.stack.clone().unwrap_or_else(|| failure.message.clone())));
     if let Some(limit) = job.opts.stack_trace_limit {
         let surplus = entries.len().saturating_sub(limit as usize);
-        entries.drain(..surplus);
+        let old: Vec<String> = entries.drain(..surplus).collect();
+        // what says how often it has crashed stays, or nothing would bound that
+        let mut crashes: Vec<String> = old.into_iter().filter(|entry| is_crash(entry)).collect();
+        crashes.drain(..crashes.len().saturating_sub(CRASH_LIMIT - 1));
+        entries.splice(..0, crashes);
     }
     serde_json::to_string(&entries).expect("a list of texts is always JSON")
 }
@@ -77,8 +82,9 @@ pub(crate) fn deferred_outcome(job: &Job, config: &config::Queue) -> Option<Outc
     }
     let waited = job.processed_on.since(job.timestamp.after(job.opts.delay.unwrap_or_default()));
     let expired = config.expires_after.is_some_and(|limit| waited > limit);
-    // only a job that was never started: a retry has been in our hands in time
-    (expired && job.attempts_started <= 1).then_some(Outcome::Expired)
+    // only a job that was never started: one that comes back, whether retried, handed back or left by a worker that died, has
+    // been in somebody's hands in time. Who runs it again by hand may have taken back what was counted, but not the traces
+    (expired && job.attempts_started <= 1 && job.stacktrace.is_none()).then_some(Outcome::Expired)
 }
 
 /// The outcome of a job no handler is named for. Each release waits twice as long as the one
@@ -119,6 +125,7 @@ mod tests {
             parent_key: None,
             scheduler: None,
             stacktrace: stacktrace.map(str::to_owned),
+            deferred_since: None,
         }
     }
 
@@ -130,6 +137,12 @@ mod tests {
             (r#"{"stackTraceLimit":0}"#, Some(r#"["a"]"#), "[]"),
             ("{}", None, r#"["new"]"#),
             ("{}", Some("broken"), r#"["new"]"#),
+            (r#"{"stackTraceLimit":1}"#, Some(r#"["crashed at 1: x","a"]"#), r#"["crashed at 1: x","new"]"#),
+            (
+                r#"{"stackTraceLimit":1}"#,
+                Some(r#"["crashed at 1: x","crashed at 2: x","crashed at 3: x"]"#),
+                r#"["crashed at 2: x","crashed at 3: x","new"]"#,
+            ),
         ];
         for (opts, before, after) in cases {
             assert_eq!(stack_with(&job(opts, before), &Failure::new("new")), after, "{opts} {before:?}");

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod gates;
+mod outcomes;
 mod running;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -25,6 +25,7 @@ pub(crate) fn job(data: &str) -> Job {
         parent_key: None,
         scheduler: None,
         stacktrace: None,
+        deferred_since: None,
     }
 }
 

@@ -94,6 +94,8 @@ pub struct Job {
     pub scheduler: Option<Iteration>,
     /// Stack traces of earlier attempts, a JSON array of strings as stored.
     pub stacktrace: Option<String>,
+    /// When it was first deferred since an attempt was charged.
+    pub deferred_since: Option<UnixMillis>,
 }
 
 impl Job {

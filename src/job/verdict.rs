@@ -18,9 +18,10 @@ pub struct Policy {
     pub jitter: f64,
     pub keep_completed: Keep,
     pub keep_failed: Keep,
-    /// A job taken this often without an attempt being charged fails when it is deferred or waits for children again.
+    /// A job taken this often without an attempt being charged fails when it is deferred, interrupted, or waits for
+    /// children again.
     pub max_uncharged: u32,
-    /// A job older than this fails when deferred again.
+    /// A job that was first deferred longer ago than this, no attempt being charged since, fails when deferred again.
     pub max_defer_age: Duration,
 }
 
@@ -90,10 +91,15 @@ pub enum Verdict {
 /// Crashes within this time count together.
 const CRASH_WINDOW: Duration = Duration::from_secs(72 * 3600);
 /// The crash at which a job is given up.
-const CRASH_LIMIT: usize = 3;
+pub(crate) const CRASH_LIMIT: usize = 3;
 /// What is taken again and again for nothing must not keep Redis busy.
 const PUT_OFF_MIN: Duration = Duration::from_secs(1);
 const CRASH_MARK: &str = "crashed at ";
+
+/// Whether an entry of a job's stack traces tells of a crash.
+pub(crate) fn is_crash(entry: &str) -> bool {
+    entry.starts_with(CRASH_MARK)
+}
 
 /// Decides what becomes of the job. `random` is in `[0, 1)`, for the jitter.
 ///
@@ -119,7 +125,7 @@ pub fn judge(job: &Job, outcome: Outcome, policy: &Policy, now: UnixMillis, rand
         Outcome::Crashed(failure) => crashed(job, failure, policy, now, random),
         Outcome::Defer { reason, after } => defer(job, reason, after, policy, now),
         Outcome::PutOff { reason, after } => Verdict::PutOff { reason, wait: after.max(PUT_OFF_MIN) },
-        Outcome::Interrupted => Verdict::HandBack,
+        Outcome::Interrupted => hand_back(job, policy),
         Outcome::WaitForChildren => wait_for_children(job, policy),
     }
 }
@@ -162,6 +168,16 @@ fn wait_for_children(job: &Job, policy: &Policy) -> Verdict {
     Verdict::WaitForChildren
 }
 
+/// Bounded in count alone: what stops and starts again and again may not keep a job for ever.
+fn hand_back(job: &Job, policy: &Policy) -> Verdict {
+    let uncharged = uncharged(job);
+    if uncharged >= policy.max_uncharged {
+        let failure = Failure::new(format!("interrupted too often ({uncharged} times)"));
+        return Verdict::Fail { failure, kind: FailKind::Failed };
+    }
+    Verdict::HandBack
+}
+
 /// Every take that charged no attempt: deferrals, hand-backs, waits for children and stalls alike.
 fn uncharged(job: &Job) -> u32 {
     job.attempts_started.saturating_sub(job.attempts_made)
@@ -173,7 +189,7 @@ fn defer(job: &Job, reason: String, after: Duration, policy: &Policy, now: UnixM
         let failure = Failure::new(format!("deferred too often ({uncharged} times): {reason}"));
         return Verdict::Fail { failure, kind: FailKind::Failed };
     }
-    if now.since(job.timestamp) > policy.max_defer_age {
+    if job.deferred_since.is_some_and(|since| now.since(since) > policy.max_defer_age) {
         let hours = policy.max_defer_age.as_secs() / 3600;
         let failure = Failure::new(format!("deferred for longer than {hours} h: {reason}"));
         return Verdict::Fail { failure, kind: FailKind::Failed };

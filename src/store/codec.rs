@@ -10,7 +10,7 @@ use super::Error;
 use crate::job::{Iteration, Job, JobId, JobOptions, QueueName, UnixMillis};
 
 /// Values of one job in the reply of a take, in the order of `fragments/read_job.lua`.
-pub(super) const FIELDS: usize = 13;
+pub(super) const FIELDS: usize = 14;
 
 /// Deepest nesting of `data` that is handed on. Handlers in other languages parse it too, and
 /// many stop at about a hundred levels more.
@@ -21,7 +21,7 @@ pub(super) fn read_jobs(queue: &QueueName, values: Vec<Value>, now: UnixMillis) 
     if !values.len().is_multiple_of(FIELDS) {
         return Err(Error::Reply {
             what: "a take",
-            expected: "13 values a job",
+            expected: "14 values a job",
             got: format!("{} values", values.len()),
         });
     }
@@ -80,6 +80,7 @@ fn read_job(queue: &QueueName, values: &mut impl Iterator<Item = Value>, now: Un
         parent_key: text(next()),
         scheduler: text(next()).map(|scheduler| Iteration { scheduler, opts: stored_opts.unwrap_or_default() }),
         stacktrace: text(next()),
+        deferred_since: integer(&next()).map(UnixMillis),
     }
 }
 

@@ -18,6 +18,7 @@ fn job(opts: &str) -> Job {
         parent_key: None,
         scheduler: None,
         stacktrace: None,
+        deferred_since: None,
     }
 }
 
@@ -75,14 +76,23 @@ fn deferring_is_bounded_in_count_and_age() {
     let mut j = job("{}");
     assert!(matches!(judge_now(&j, defer()), Verdict::Delay { .. }));
     let late = UnixMillis(1000 + 25 * 3_600_000);
+    assert!(
+        matches!(judge(&j, defer(), &Policy::default(), late, 0.0), Verdict::Delay { .. }),
+        "it is old, that is all"
+    );
+    j.deferred_since = Some(UnixMillis(1000));
     assert!(matches!(judge(&j, defer(), &Policy::default(), late, 0.0), Verdict::Fail { .. }));
     j.attempts_started = 1000;
     assert!(matches!(judge_now(&j, defer()), Verdict::Fail { .. }));
 }
 
 #[test]
-fn an_interrupted_job_goes_back() {
-    assert!(matches!(judge_now(&job("{}"), Outcome::Interrupted), Verdict::HandBack));
+fn an_interrupted_job_goes_back_but_not_for_ever() {
+    let mut j = job("{}");
+    assert!(matches!(judge_now(&j, Outcome::Interrupted), Verdict::HandBack));
+    j.attempts_started = 1000;
+    let Verdict::Fail { failure, .. } = judge_now(&j, Outcome::Interrupted) else { panic!() };
+    assert_eq!(failure.message, "interrupted too often (1000 times)");
 }
 
 #[test]

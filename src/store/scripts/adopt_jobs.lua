@@ -8,7 +8,7 @@
   ARGV[3]   text  token of the take
   ARGV[n…]  text  ids already known to belong to that take
 
-  Reply:   13 values a job, as of move_to_active
+  Reply:   14 values a job, as of move_to_active
   Codes:   none
   Events:  none
   Protocol: none; reads what §5.5 wrote

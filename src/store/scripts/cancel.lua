@@ -32,7 +32,8 @@
 
 local base, id, now, reason = ARGV[1], ARGV[2], tonumber(ARGV[3]), 'cancelled: ' .. ARGV[4]
 local key = base .. id
-local job = redis.pcall('HMGET', key, 'name', 'parentKey', 'parent', 'deid', 'oxherd.cancel', 'atm', 'attemptsMade')
+local job = redis.pcall('HMGET', key, 'name', 'parentKey', 'parent', 'deid', 'oxherd.cancel', 'oxherd.deferred', 'atm',
+  'attemptsMade')
 if job.err or redis.call('EXISTS', key) == 0 then
   return {-1, ''}
 end
@@ -63,7 +64,7 @@ if left == 0 then
   return {-3, ''}
 end
 local status = open_status(ARGV[6], ARGV[7])
-local made = tonumber(job[7] or job[6] or '') or 0
+local made = tonumber(job[8] or job[7] or '') or 0
 if status then
   publish_status(status, q, id, 'cancelled', now, made + 1, reason)
 end

@@ -159,6 +159,13 @@ local function tell(id, key, it, attempt)
   end
 end
 
+-- An attempt was made: how long the job has been deferred counts from zero.
+local function forget_deferral(key, job)
+  if job[6] then
+    redis.call('HDEL', key, 'oxherd.deferred')
+  end
+end
+
 -- Puts a job where it is taken next, and says so.
 local function put_back(id, priority, attempt)
   if priority > 0 then
@@ -177,9 +184,9 @@ end
 local function record(n, first, left)
   local kind, id, token = ARGV[first], ARGV[first + 1], ARGV[first + 2]
   local key = base .. id
-  local job = redis.pcall('HMGET', key, 'name', 'parentKey', 'parent', 'deid', 'oxherd.cancel', 'atm', 'attemptsMade',
-    'timestamp', 'processedOn', 'priority')
-  if job.err or (not (job[1] or job[8]) and redis.call('EXISTS', key) == 0) then
+  local job = redis.pcall('HMGET', key, 'name', 'parentKey', 'parent', 'deid', 'oxherd.cancel', 'oxherd.deferred', 'atm',
+    'attemptsMade', 'timestamp', 'processedOn', 'priority')
+  if job.err or (not (job[1] or job[9]) and redis.call('EXISTS', key) == 0) then
     return refuse(-1, id)
   elseif kind == 'c' and any_family and redis.call('SCARD', key .. ':dependencies') > 0 then
     return refuse(-4, id)
@@ -190,13 +197,13 @@ local function record(n, first, left)
   end
   -- jobs end about in the order they were taken, so most are near the tail of the active list; not
   -- where many long ones pile up there
-  local young = crowded and now - (tonumber(job[9] or '') or 0) < 1000
+  local young = crowded and now - (tonumber(job[10] or '') or 0) < 1000
   if redis.call('LREM', q.active, young and 1 or -1, id) == 0 then
     return refuse(-3, id)
   end
   left[1] = id
-  local attempts_made = (tonumber(job[7] or job[6] or '') or 0) + 1
-  local priority = tonumber(job[10] or '') or 0
+  local attempts_made = (tonumber(job[8] or job[7] or '') or 0) + 1
+  local priority = tonumber(job[11] or '') or 0
   if told and told[id] then
     tell(id, key, told[id], attempts_made)
   end
@@ -218,6 +225,7 @@ local function record(n, first, left)
   elseif kind == 'r' then
     promote_due(q, now, tonumber(ARGV[9]))
     redis.call('HSET', key, 'failedReason', ARGV[first + 3], 'stacktrace', ARGV[first + 4], 'atm', attempts_made)
+    forget_deferral(key, job)
     make_ready(q, id, priority, ARGV[first + 5] == 'front')
     emit(q, 'waiting', 'jobId', id, 'prev', 'active')
     if status then
@@ -229,10 +237,13 @@ local function record(n, first, left)
     if charged then
       redis.call('HSET', key, 'failedReason', ARGV[first + 5], 'stacktrace', ARGV[first + 6], 'delay', delay,
         'atm', attempts_made)
+      forget_deferral(key, job)
     else
       redis.call('HSET', key, 'delay', delay)
       if ARGV[first + 4] == '-' then
         redis.call('HINCRBY', key, 'ats', -1)
+      elseif not job[6] then
+        redis.call('HSET', key, 'oxherd.deferred', now)
       end
     end
     add_delayed(q, id, now, delay)

@@ -19,9 +19,9 @@
   ARGV[13]  text  "1" tells which of the jobs have or had children
 
   Reply:   {ms until the rate limit ends, due time of the next delayed job in ms, 1 when more may be
-           there at once, ids dropped, 13 values a job: id, name, data (its length when too long),
+           there at once, ids dropped, 14 values a job: id, name, data (its length when too long),
            opts, timestamp, priority, attempts made, attempts started, stalls, deferred failure,
-           parent key, scheduler id, stacktrace, then ids of jobs with children, then id and reason of each job
+           parent key, scheduler id, stacktrace, moment of the first deferral, then ids of jobs with children, then id and reason of each job
            that is to be cancelled instead of run}
   Codes:   none
   Events:  waiting (promoted), active; failed for a key of the wrong type

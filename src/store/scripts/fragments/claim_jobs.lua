@@ -7,7 +7,7 @@
 --@include quarantine
 -- Takes up to `c.want` jobs for one worker: moves each to active, locks it, counts the start.
 -- Returns the reply of a take: {ms until the rate limit ends, due time of the next delayed job,
--- 1 when more may be there at once, dropped ids, 13 values per job (read_job), and, where jobs were
+-- 1 when more may be there at once, dropped ids, 14 values per job (read_job), and, where jobs were
 -- taken, ids of those with children if that was asked for, then id and reason of each that is to be cancelled}.
 local function claim_jobs(q, c, status)
   local out = {}

@@ -5,8 +5,8 @@
 --@include count_metric
 --@include emit
 -- Ends a job for good that has left its place `prev`: the part completed and failed have in common. `job` holds name,
--- parent key, parent, deduplication id and cancel mark, `value` is what it returned or why it failed. One that is not
--- `kept` is left for the caller to delete. The outcome's own events come after those of the parent.
+-- parent key, parent, deduplication id, cancel mark and first deferral, `value` is what it returned or why it failed. One
+-- that is not `kept` is left for the caller to delete. The outcome's own events come after those of the parent.
 local function end_job(q, id, job, target, value, kept, attempts_made, prev, now, metrics, status)
   local key = q.base .. id
   local field = target == 'completed' and 'returnvalue' or 'failedReason'
@@ -28,8 +28,8 @@ local function end_job(q, id, job, target, value, kept, attempts_made, prev, now
     if target == 'failed' then
       redis.call('HDEL', key, 'defa')
     end
-    if job[5] then
-      redis.call('HDEL', key, 'oxherd.cancel')
+    if job[5] or job[6] then
+      redis.call('HDEL', key, 'oxherd.cancel', 'oxherd.deferred')
     end
     redis.call('ZADD', q.base .. target, now, id)
   end
