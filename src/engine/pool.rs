@@ -12,6 +12,7 @@ mod gates;
 mod neighbours;
 mod outcome;
 mod search;
+mod signboard;
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -160,7 +161,7 @@ impl Pool {
         let locks = Arc::new(Locks { queue: settings.queue.clone(), slots: Arc::clone(&slots) });
         shared.register(&locks);
         Self {
-            gates: Gates::of(&settings.router, &door.pool),
+            gates: Gates::of(&settings.router, &settings.queue, &door.pool),
             barred: false,
             outbox: door.pool.clone(),
             courier: settings.courier(),
@@ -223,6 +224,7 @@ impl Pool {
                 self.hear(message);
             }
         }
+        self.gates.end().await;
     }
 
     /// Checks the queue's keys and stores its settings, as often as it takes; then tells who else is there.
@@ -510,7 +512,7 @@ impl Pool {
                 self.locks = Arc::new(Locks { queue: settings.queue.clone(), slots: Arc::clone(&self.slots) });
                 self.shared.register(&self.locks);
                 self.settings = *settings;
-                self.gates = Gates::of(&self.settings.router, &self.outbox);
+                self.gates = Gates::of(&self.settings.router, &self.settings.queue, &self.outbox);
                 self.courier = self.settings.courier();
                 self.hungry = true;
             }

@@ -87,6 +87,11 @@ impl Keys {
         self.key("repeat")
     }
 
+    /// Of ours alone: the handlers that can do nothing for now.
+    pub(crate) fn gates(&self) -> String {
+        self.key("oxherd.gates")
+    }
+
     pub(crate) fn limiter(&self) -> String {
         self.key("limiter")
     }
@@ -212,6 +217,7 @@ pub(crate) fn is_free(id: &JobId) -> bool {
                 | "delay"
                 | "priority"
                 | "oxherd.cancel"
+                | "oxherd.gates"
         );
     let below = ["0:", "de:", "dn:", "metrics:"].iter().any(|start| id.starts_with(start))
         || ["lock", "logs", "dependencies", "processed", "failed", "unsuccessful"]

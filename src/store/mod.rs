@@ -17,6 +17,7 @@ mod family;
 mod figures;
 mod finish;
 mod flow;
+mod gates;
 mod keys;
 mod keyspace;
 mod limits;
@@ -60,6 +61,8 @@ pub use family::{Dependencies, JobTree};
 pub use figures::{Finished, Metrics};
 pub(crate) use finish::{Change, Finish};
 pub use flow::{AddedFlow, MAX_FLOW};
+pub(crate) use gates::Posted;
+pub use gates::StoredGate;
 pub(crate) use keys::{Keys, escaped};
 #[cfg(feature = "http")]
 pub(crate) use keyspace::Filled;

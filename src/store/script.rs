@@ -167,6 +167,7 @@ scripts! {
     OBLITERATE = "obliterate",
     OVERVIEW = "overview",
     PAUSE = "pause",
+    POST_GATES = "post_gates",
     PRIORITIES = "priorities",
     PROMOTE = "promote",
     PRUNE_FINISHED = "prune_finished",

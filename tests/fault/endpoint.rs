@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::ledger::Ledger;
 use super::scene::{SHORT, add_with, all_completed, field, finished, key, queue, wait_finished};
-use super::support::daemon::Daemon;
+use super::support::daemon::{Daemon, oxherd};
 use super::support::eventually;
 use super::support::receiver::Receiver;
 use super::support::redis::Redis;
@@ -106,7 +106,12 @@ fn f94_an_endpoint_nobody_listens_at_leaves_its_jobs_waiting() {
     add_with(&redis, "work", 1..=50, |_| "{}".into(), PATIENT);
     daemon.says(&format!("5 failures in a row, the last: could not connect to {address}: ECONNREFUSED"));
     assert_eq!((sum(&redis, 50, "ats"), finished(&redis, "work")), (5, 0));
-    // what one says who looks at the daemon
+    let show = || oxherd(&redis, &["queue", "show", "work"])["gates"].clone();
+    eventually("queue show shows it", || show()[0]["state"] == "shut");
+    let gate = &show()[0];
+    assert_eq!(gate["handler"], "app");
+    assert!(gate["why"].as_str().unwrap().starts_with("5 failures in a row") && gate["until"].is_u64(), "{gate}");
+    // what one sees who looks at the daemon
     daemon.signal(nix::sys::signal::Signal::SIGUSR2);
     daemon.says("\"state\":\"shut\"");
     assert_eq!(daemon.stop(), Some(0));

@@ -5,11 +5,11 @@ use serde::Serialize;
 
 use super::super::print;
 use super::super::session::Session;
-use super::super::time::age;
+use super::super::time::{age, moment};
 use super::super::{Error, Exit, value};
 use super::known;
 use crate::job::{QueueName, State, millis};
-use crate::store::{self, Metrics, Overview, Store};
+use crate::store::{self, Metrics, Overview, Store, StoredGate};
 
 /// Show one queue
 #[derive(Args)]
@@ -35,6 +35,8 @@ struct View {
     rate_limited_ms: Option<i64>,
     /// Names of workers that are not in BullMQ's own list: Python, Elixir, .NET.
     other_workers: Vec<String>,
+    /// The handlers that some process takes no jobs for.
+    gates: Vec<StoredGate>,
     /// What can lose jobs as the queue is shared now, and what to do.
     warnings: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,7 +76,9 @@ impl Show {
         let neighbours = queue.neighbours().await?;
         let warnings = neighbours.warnings();
         let other_workers = neighbours.hidden_workers;
-        let mut view = View { overview, rate_limited_ms, other_workers, warnings, priorities: None, metrics: None };
+        let gates = queue.gates().await?;
+        let mut view =
+            View { overview, rate_limited_ms, other_workers, gates, warnings, priorities: None, metrics: None };
         if self.priorities {
             let counts = queue.priorities().await?;
             view.priorities = Some(counts.into_iter().map(|(priority, count)| Priority { priority, count }).collect());
@@ -98,6 +102,7 @@ impl View {
         if let Some(ms) = self.rate_limited_ms {
             pairs.push(("rate limited for", age(ms)));
         }
+        pairs.extend(self.gates.iter().map(|gate| ("handler", standing(gate))));
         for Priority { priority, count } in self.priorities.iter().flatten() {
             let priority = if *priority == 0 { "none".to_owned() } else { priority.to_string() };
             pairs.push(("priority", format!("{priority}: {count}")));
@@ -116,6 +121,12 @@ impl View {
         }
         pairs
     }
+}
+
+fn standing(gate: &StoredGate) -> String {
+    let StoredGate { handler, instance, state, why, until } = gate;
+    let until = until.and_then(|until| u64::try_from(until.0).ok()).map(|ms| format!(" until {}", moment(ms)));
+    format!("{handler} is {state}{}: {why} ({instance})", until.unwrap_or_default())
 }
 
 fn pairs(overview: &Overview) -> Vec<(&'static str, String)> {

@@ -8,8 +8,10 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Message;
+use super::signboard::Signboard;
 use crate::handler::{Gate, Handler, Pass, Router, Standing};
 use crate::job::Outcome;
+use crate::store::WorkQueue;
 
 /// Jobs put off come back at most as fast as this, one after the other: they may be many.
 const SPACING: Duration = Duration::from_millis(1);
@@ -24,6 +26,8 @@ pub(super) struct Gates {
     every: bool,
     /// Wake the pool when a gate moves.
     _wakers: Vec<AbortOnDropHandle<()>>,
+    /// Where there is a gate.
+    signboard: Option<Signboard>,
 }
 
 struct Gated {
@@ -43,14 +47,22 @@ pub(super) enum Leave {
 
 impl Gates {
     /// Those of the handlers of a queue; the pool is sent [`Message::Gate`] when one moves.
-    pub(super) fn of(router: &Router, pool: &mpsc::UnboundedSender<Message>) -> Self {
+    pub(super) fn of(router: &Router, queue: &WorkQueue, pool: &mpsc::UnboundedSender<Message>) -> Self {
         let gates = router.gates();
         let wakers =
             gates.iter().map(|(_, gate)| AbortOnDropHandle::new(tokio::spawn(wake(gate.clone(), pool.clone()))));
         Self {
             _wakers: wakers.collect(),
+            signboard: (!gates.is_empty()).then(|| Signboard::start(queue.clone(), gates.clone())),
             gated: gates.into_iter().map(|(handler, gate)| Gated { handler, gate, back: None }).collect(),
             every: router.every_one_is_gated(),
+        }
+    }
+
+    /// Takes away what Redis shows of them.
+    pub(super) async fn end(&mut self) {
+        if let Some(signboard) = self.signboard.take() {
+            signboard.end().await;
         }
     }
 

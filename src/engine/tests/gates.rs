@@ -114,6 +114,15 @@ async fn f94_nothing_is_taken_for_a_shut_handler_and_one_job_tries() {
     let gate = &snapshot.queues.iter().find(|queue| queue.name == named("q")).unwrap().gates[0];
     assert_eq!((gate.handler.as_str(), gate.state, gate.why.as_str()), ("test", "shut", "out of order"));
 
+    let shown = async |queue: &str| store.queue(&named(queue)).gates().await.unwrap();
+    for queue in ["q", "r"] {
+        eventually("redis shows it", async || !shown(queue).await.is_empty()).await;
+        let gate = shown(queue).await.remove(0);
+        assert_eq!((gate.handler.as_str(), gate.state.as_str(), gate.until), ("test", "shut", None));
+        assert!(gate.instance.starts_with("oxherd-") && gate.why == "out of order", "{gate:?}");
+    }
+    assert!(shown("free").await.is_empty());
+
     handler.gate.shut("out of order", Some(Duration::from_millis(50)));
     eventually("one tries", async || handler.runs() == 1).await;
     others_work().await;
@@ -137,6 +146,36 @@ async fn f94_nothing_is_taken_for_a_shut_handler_and_one_job_tries() {
         "test open",
     ];
     assert_eq!(*seen.0.lock().unwrap(), want);
+    assert!(shown("q").await.is_empty() && shown("r").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_redis_shows_of_a_gate_follows_it_and_goes_with_the_engine() {
+    let server = Server::start().await;
+    let store = Store::open(&server.config(), "test").await.unwrap();
+    let handler = Gated::shut(|_| Outcome::done());
+    let engine = Engine::builder(config(&server, vec![queue("q")]))
+        .handler_object("test", Arc::new(handler.clone()))
+        .build()
+        .unwrap();
+    let handle = engine.handle();
+    let ending = tokio::spawn(engine.run());
+    let shows = async |what: &str| {
+        eventually(&format!("it shows {what}"), async || {
+            let gates = store.queue(&named("q")).gates().await.unwrap();
+            gates.first().map(|gate| format!("{} {}", gate.state, gate.why)).unwrap_or_default() == what
+        })
+        .await;
+    };
+    shows("shut out of order").await;
+    handler.gate.open();
+    shows("").await;
+    handler.gate.shut("no answer", Some(Duration::from_millis(100)));
+    shows("half-open no answer").await;
+    handle.stop();
+    ending.await.unwrap().unwrap();
+    let key = store.command().call("EXISTS", vec!["bull:q:oxherd.gates".into()]).await.unwrap();
+    assert_eq!(key.as_i64(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use super::Cost::Flat;
 use super::*;
 use crate::job::State;
-use crate::store::{Selection, Update};
+use crate::store::{Posted, Selection, StoredGate, Update};
 
 /// Some job of each state.
 const JOBS: [&str; 6] = ["250000", "d100000", "p25000", "c25000", "f25000", "a5000"];
@@ -59,6 +59,15 @@ pub(super) async fn all(long: &Long) {
         queue.delayed_before(UnixMillis(T0 + 160_000)).await.unwrap();
         queue.metrics(State::Completed).await.unwrap();
         queue.finished(&id("c25000")).await.unwrap();
+    })
+    .await;
+    let shown = "for n = 1, 1000 do redis.call('ZADD', 'bull:q:oxherd.gates', 1e15, n .. ('x'):rep(1000)) end return 1";
+    long.lua(shown, &[]).await;
+    long.quick("gates: post and read among 1000", Flat, async |_| {
+        let (mut posted, work) = (Posted::default(), long.work());
+        work.post_gates(&mut posted, vec![StoredGate::default()], Duration::from_secs(9)).await.unwrap();
+        work.post_gates(&mut posted, Vec::new(), Duration::from_secs(9)).await.unwrap();
+        queue.gates().await.unwrap();
     })
     .await;
     let rows = "for n = 1, 100000 do redis.call('RPUSH', 'bull:q:7:logs', 'row') end return 1";

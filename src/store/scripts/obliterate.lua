@@ -62,7 +62,7 @@ end
 if ARGV[5] == '1' then
   local keys = {}
   for at, name in ipairs({'events', 'delay', 'stalled-check', 'stalled', 'id', 'pc', 'marker', 'limiter', 'priority',
-    'meta', 'metrics:completed', 'metrics:failed', 'metrics:completed:data', 'metrics:failed:data', 'oxherd.cancel'}) do
+    'meta', 'metrics:completed', 'metrics:failed', 'metrics:completed:data', 'metrics:failed:data', 'oxherd.cancel', 'oxherd.gates'}) do
     keys[at] = base .. name
   end
   redis.call('UNLINK', unpack(keys))

@@ -210,6 +210,7 @@ async fn defect_7_obliterate_leaves_nothing_behind() {
         "LPUSH bull:q:metrics:failed:data 1",
         "SADD bull:q:stalled 1",
         "SET bull:q:stalled-check 1",
+        "ZADD bull:q:oxherd.gates 1 []",
         "HSET bull:q:meta oxherd.placement v5 concurrency 3 version bullmq:6.7.0",
         "RPUSH bull:q:1:logs row",
     ] {
