@@ -8,6 +8,7 @@ mod command;
 mod error;
 pub mod escape;
 pub mod logging;
+mod orphans;
 mod reload;
 mod signals;
 mod state;
@@ -15,9 +16,12 @@ mod state;
 pub use command::Command;
 pub use error::Error;
 pub use logging::Logging;
+use orphans::Orphans;
 pub use reload::log_problem;
 pub use signals::Signals;
 pub use state::{StateDir, instance_id};
+
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{Config, LoadOptions};
 use crate::engine::{Ending, Engine, Handle, Instance, Scheduling, Until};
@@ -57,11 +61,18 @@ impl Daemon {
         if !previous.is_empty() {
             tracing::info!(count = previous.len(), "an earlier start did not end; releasing its jobs");
             // before the jobs run again
-            let ended = crate::handler::end_leftovers();
+            let ended = crate::handler::end_leftovers().await;
             if ended > 0 {
                 tracing::warn!(processes = ended, "killed what commands of a killed daemon had left behind");
             }
         }
+        let _orphans = match Orphans::adopt() {
+            Ok(orphans) => Some(AbortOnDropHandle::new(tokio::spawn(orphans.collect()))),
+            Err(error) => {
+                tracing::warn!(%error, "cannot become the parent of orphaned processes");
+                None
+            }
+        };
         let instance = Instance { id: id.clone(), worker_name: daemon.name.clone(), previous };
         let engine = Engine::builder(self.config.clone())
             .instance(instance)

@@ -123,8 +123,6 @@ impl Handlers {
     }
 }
 
-/// Its threads live as long as the engine: programs that handlers start are killed with the thread
-/// that started them.
 fn own_runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread()
         .thread_name("handlers")

@@ -1,144 +1,150 @@
-//! A program as a process group of its own: started, signalled, and gone for certain at the
-//! end. The command handler is its caller.
+//! A program and all it starts: started, told to stop, and gone for certain at the end. The command handler and the pools
+//! of processes are its callers; a keeper does the work ([`super::keeper`]).
 //!
-//! The leader is the process we start; what it starts stays in its group unless it leaves on
-//! purpose (`setsid`). Nothing in the group outlives the job: the group is killed when the
-//! leader has ended, when it does not stop in time, and when [`Child`] is dropped. Should we die
-//! ourselves without a chance to do any of that, the kernel kills the leader.
+//! The program leads a process group of its own. Nothing it starts outlives it, in its group or not: what is left is
+//! killed when the program has ended, when it does not stop in time, when [`Child`] is dropped, and when we die without a
+//! chance to do any of that.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::process::ExitStatus;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, fcntl};
-use nix::libc;
-use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitPidFlag, waitpid};
-use nix::unistd::{Pid, getpid, getppid};
-use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessGroup};
-use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
+use nix::unistd::Pid;
 
-/// How long the remains of a group may take to go after KILL. Longer only when the kernel cannot
-/// end a process, or nobody collects the dead.
+use super::keeper::{Ended, Keeper, Keepers, Launch, NotStarted, Report};
+use super::pipes::{self, Incoming};
+
+/// How long what a program left behind may take to go after KILL. Longer only when the kernel cannot end a process.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// A running program and its group.
+/// A running program.
 pub(crate) struct Child {
-    leader: Box<dyn ChildWrapper>,
-    group: Pid,
-    /// Nobody is left in the group; from here on its number may belong to others.
-    empty: bool,
+    keepers: Keepers,
+    /// None once it is at leisure.
+    keeper: Option<Keeper>,
+    pid: Pid,
+    end: Option<Ended>,
+    /// Nothing is left of it.
+    is_gone: bool,
+    /// It was told something, which its keeper may hear when it does not matter any more.
+    is_told: bool,
+}
+
+/// What a program finds on its standard input.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Input<'a> {
+    /// This, and the end.
+    Text(&'a [u8]),
+    /// Whatever is written to [`Streams::stdin`].
+    Open,
+}
+
+/// Our ends of the standard streams.
+pub(crate) struct Streams {
+    /// Does not block. Closed already when a text is written whole.
+    pub(crate) stdin: Option<OwnedFd>,
+    /// Bytes of the text that are written.
+    pub(crate) written: usize,
+    pub(crate) stdout: Incoming,
+    pub(crate) stderr: Incoming,
 }
 
 impl Child {
-    /// Starts the program; the channels become its descriptors 3 and up.
+    /// Starts the program; the channels become its descriptors 3 and up. Returns once it runs.
     ///
-    /// To be called from a thread that lives as long as the runtime, as its workers do, and not
-    /// from one of the blocking pool: the kernel takes the end of the *thread* that forked for
-    /// our death.
-    pub(crate) fn spawn(mut command: Command, channels: &[OwnedFd]) -> io::Result<Self> {
-        // the channels themselves stay open meanwhile: as they were opened first, the standard library finds no low
-        // place for the pipe it needs until the program runs
-        between_fork_and_exec(&mut command, out_of_the_way(channels)?);
-        let leader = CommandWrap::from(command).wrap(ProcessGroup::leader()).wrap(KillOnDrop).spawn()?;
-        let id = leader.id().and_then(|id| i32::try_from(id).ok()).expect("a child not yet waited for has a pid");
-        Ok(Self { leader, group: Pid::from_raw(id), empty: false })
+    /// Cancel safe: what has been started then is killed.
+    pub(crate) async fn spawn(
+        keepers: &Keepers,
+        launch: &Launch,
+        input: Input<'_>,
+        channels: Vec<OwnedFd>,
+    ) -> Result<(Self, Streams), NotStarted> {
+        let (standard_input, stdin) = pipes::to_child()?;
+        let (stdout, standard_output) = pipes::from_child()?;
+        let (stderr, standard_error) = pipes::from_child()?;
+        // as a rule all of it fits into the pipe
+        let (stdin, written) = match input {
+            Input::Open => (Some(stdin), 0),
+            Input::Text(text) => {
+                let written = if text.is_empty() { 0 } else { nix::unistd::write(&stdin, text).unwrap_or_default() };
+                ((written < text.len()).then_some(stdin), written)
+            }
+        };
+        let (keeper, pid) = {
+            let standard = [&standard_input, &standard_output, &standard_error];
+            let descriptors: Vec<_> = standard.into_iter().chain(&channels).map(AsFd::as_fd).collect();
+            let launched = keepers.launch(launch, &descriptors).await;
+            // or the end of a stream would never be seen
+            drop((standard_input, standard_output, standard_error, channels));
+            launched?
+        };
+        let (keepers, keeper) = (keepers.clone(), Some(keeper));
+        let child = Self { keepers, keeper, pid, end: None, is_gone: false, is_told: false };
+        Ok((child, Streams { stdin, written, stdout, stderr }))
     }
 
-    /// The standard streams, those that were asked to be pipes and not taken before.
-    pub(crate) fn streams(&mut self) -> (Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>) {
-        (self.leader.stdin().take(), self.leader.stdout().take(), self.leader.stderr().take())
+    /// The process that leads.
+    pub(crate) fn pid(&self) -> Pid {
+        self.pid
     }
 
-    /// Waits for the leader alone, whatever it left behind. Cancel safe.
-    pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
-        // the wrapper's own wait would also wait for group members we have adopted
-        self.leader.inner_mut().wait().await
+    /// Waits for the program alone, whatever it left behind. An error: nobody knows what became of it. Cancel safe.
+    pub(crate) async fn wait(&mut self) -> io::Result<Ended> {
+        loop {
+            if let Some(end) = self.end {
+                return Ok(end);
+            }
+            self.hear().await?;
+        }
     }
 
-    /// TERM to the group, KILL when the leader has not ended within `patience`. Returns once the
-    /// leader has ended.
+    /// TERM to the group, KILL to all when the program has not ended within `patience`. Returns once it has ended.
     pub(crate) async fn stop(&mut self, patience: Duration) {
-        // an error means that the group is gone already, and the wait ends at once
-        let _ = self.leader.signal(Signal::SIGTERM as i32);
+        self.tell(Keeper::ask_to_stop);
         if tokio::time::timeout(patience, self.wait()).await.is_err() {
-            let _ = self.leader.start_kill();
+            self.kill();
             let _ = self.wait().await;
         }
     }
 
-    /// Kills what the leader left behind, again until nobody is left. The leader has ended.
+    /// KILL to the program and all it has started.
+    pub(crate) fn kill(&mut self) {
+        self.tell(Keeper::kill);
+    }
+
+    /// Waits until nothing is left of what the program left behind; it is being killed. The program has ended.
     pub(crate) async fn sweep(&mut self) {
-        let started = tokio::time::Instant::now();
-        let mut pause = Duration::from_millis(1);
-        while let Ok(()) = self.leader.start_kill() {
-            // orphans come to us where we are the first process, as in a container
-            let _ = waitpid(Pid::from_raw(-self.group.as_raw()), Some(WaitPidFlag::WNOHANG));
-            if started.elapsed() > SWEEP {
-                tracing::warn!(group = self.group.as_raw(), "processes of a command are still there after KILL");
-                break;
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(50));
+        if !self.is_gone && tokio::time::timeout(SWEEP, self.gone()).await.is_err() {
+            tracing::warn!(pid = self.pid.as_raw(), "processes of a program are still there after KILL");
         }
-        self.empty = true;
-    }
-}
-
-impl Drop for Child {
-    fn drop(&mut self) {
-        if !self.empty {
-            let _ = self.leader.start_kill();
-        }
-    }
-}
-
-/// Duplicates with numbers so high that none is where another is to go.
-fn out_of_the_way(channels: &[OwnedFd]) -> io::Result<Vec<OwnedFd>> {
-    let lowest = 3 + i32::try_from(channels.len()).unwrap_or(i32::MAX);
-    let away = |channel: &OwnedFd| {
-        let number = fcntl(channel, FcntlArg::F_DUPFD_CLOEXEC(lowest))?;
-        #[expect(unsafe_code, reason = "makes an owner of a number that was just given to us")]
-        // SAFETY: nobody else has it
-        Ok(unsafe { OwnedFd::from_raw_fd(number) })
-    };
-    channels.iter().map(away).collect()
-}
-
-/// What the new process does to itself before it becomes the program.
-#[expect(
-    unsafe_code,
-    reason = "only system calls that are safe between fork and exec are made, and nothing is allocated"
-)]
-fn between_fork_and_exec(command: &mut Command, channels: Vec<OwnedFd>) {
-    let parent = getpid();
-    let prepare = move || {
-        // a dump of a job's data belongs in no file
-        setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
-        #[cfg(target_os = "linux")]
+        // any other keeper goes on alone, and ends when it is done
+        if let Some(keeper) = self.keeper.take()
+            && self.is_gone
+            && !self.is_told
         {
-            nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-            // or we died before that line, and the signal will never come
-            if getppid() != parent {
-                return Err(Errno::ESRCH.into());
-            }
-            // Rust opens everything close-on-exec; this is for what others have handed to us.
-            // Kernels before 5.11 do not know the flag, and then it stays at that.
-            let (first, last) = (3 as libc::c_uint, libc::c_uint::MAX);
-            // SAFETY: a system call on numbers, no memory involved
-            unsafe { libc::syscall(libc::SYS_close_range, first, last, libc::CLOSE_RANGE_CLOEXEC) };
+            self.keepers.put_back(keeper);
         }
-        for (place, channel) in (3..).zip(&channels) {
-            // SAFETY: the channel is open as long as this closure lives
-            if unsafe { libc::dup2(channel.as_raw_fd(), place) } < 0 {
-                return Err(io::Error::last_os_error());
-            }
+    }
+
+    async fn gone(&mut self) {
+        while !self.is_gone && self.hear().await.is_ok() {}
+    }
+
+    async fn hear(&mut self) -> io::Result<()> {
+        let keeper = self.keeper.as_mut().ok_or(Errno::ESRCH)?;
+        match keeper.hear().await? {
+            Report::Ended { end, is_alone } => (self.end, self.is_gone) = (Some(end), is_alone),
+            Report::Gone => self.is_gone = true,
+            Report::Started(_) | Report::NotStarted(..) => return Err(Errno::EPROTO.into()),
         }
         Ok(())
-    };
-    // SAFETY: see the reason above
-    unsafe { command.pre_exec(prepare) };
+    }
+
+    fn tell(&mut self, tell: impl FnOnce(&Keeper)) {
+        self.is_told = true;
+        if let Some(keeper) = &self.keeper {
+            tell(keeper);
+        }
+    }
 }

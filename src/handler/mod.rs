@@ -23,9 +23,13 @@ pub mod function;
 mod gate;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(all(unix, feature = "command"))]
+mod keeper;
 #[cfg(all(unix, feature = "daemon"))]
 mod leftovers;
 pub mod log;
+#[cfg(all(unix, feature = "command"))]
+mod pipes;
 #[cfg(all(unix, feature = "command"))]
 mod program;
 mod redis;
@@ -46,7 +50,7 @@ pub use context::{CancelReason, JobContext};
 pub use error::{Error, Refused, TemplateError};
 pub use gate::{Gate, Pass, Standing};
 #[cfg(all(unix, feature = "daemon"))]
-pub(crate) use leftovers::end_leftovers;
+pub(crate) use leftovers::{Stat, end_leftovers};
 pub use registry::{Registry, Router};
 pub(crate) use report::{Part, Settled};
 

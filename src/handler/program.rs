@@ -2,13 +2,14 @@
 //! pools of processes are its callers.
 
 use std::ffi::OsString;
-use std::io;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use tokio::process::Command;
 
+use super::child::{Child, Input, Streams};
 use super::error::Refused;
+use super::keeper::{Keepers, Launch, NotStarted, Step};
 use crate::config;
 
 /// Names of our own environment that every program gets.
@@ -18,6 +19,7 @@ pub(super) struct Program {
     config: config::Program,
     /// What of the environment does not depend on the job.
     environment: Vec<(OsString, OsString)>,
+    keepers: Keepers,
 }
 
 impl Program {
@@ -39,7 +41,7 @@ impl Program {
             refuse_nul("environment value", value)?;
             environment.push((name.into(), value.into()));
         }
-        Ok(Self { config, environment })
+        Ok(Self { config, environment, keepers: Keepers::default() })
     }
 
     /// What is run.
@@ -56,28 +58,38 @@ impl Program {
         self.config.kill_after
     }
 
-    /// The program with all it is given but its arguments and streams.
-    pub(super) fn prepare(&self) -> Command {
-        let mut command = Command::new(self.path());
-        command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
+    /// The program with all it is given but its arguments.
+    pub(super) fn prepare(&self) -> Launch {
+        let mut launch = Launch::new(self.path());
+        launch.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(directory) = &self.config.directory {
-            command.current_dir(directory);
+            launch.directory(directory);
         }
-        command
+        launch
+    }
+
+    /// Runs what was prepared; the channels become its descriptors 3 and up. Cancel safe.
+    pub(super) async fn start(
+        &self,
+        launch: &Launch,
+        input: Input<'_>,
+        channels: Vec<OwnedFd>,
+    ) -> Result<(Child, Streams), NotStarted> {
+        Child::spawn(&self.keepers, launch, input, channels).await
     }
 
     /// Why it could not be started, for people.
-    pub(super) fn why_not_started(&self, error: &io::Error) -> String {
+    pub(super) fn why_not_started(&self, NotStarted { step, error }: &NotStarted) -> String {
         let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
-        let gone = self.config.directory.as_ref().filter(|directory| !directory.is_dir());
         let program = self.path();
-        match (errno, gone) {
-            (Errno::E2BIG, _) => format!("cannot start {program}: {errno}"),
-            (Errno::EAGAIN | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE, _) => {
+        match (step, errno) {
+            (_, Errno::E2BIG) => format!("cannot start {program}: {errno}"),
+            (_, Errno::EAGAIN | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE) => {
                 format!("cannot start {program} for now: {errno}")
             }
-            (_, Some(directory)) => {
-                format!("handler broken: cannot start {program} in directory {}: {errno}", directory.display())
+            (Step::Directory, _) => {
+                let directory = self.config.directory.as_deref().unwrap_or(std::path::Path::new("")).display();
+                format!("handler broken: cannot start {program} in directory {directory}: {errno}")
             }
             _ => format!("handler broken: cannot start {program}: {errno}"),
         }

@@ -123,23 +123,77 @@ fn is_alive(pid: &str) -> bool {
     state.is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with('Z'))
 }
 
+/// Each run notes its processes, one of them in a session of its own with an environment of its own, and says who of the
+/// former runs is still there.
+const FAMILY: &str = r#"
+    for pid in $(cat "$NOTES"); do
+        case $(ps -o stat= -p $pid) in ""|Z*) ;; *) echo "$pid" >> "$NOTES.overlap";; esac
+    done
+    sleep 300 & near=$!
+    setsid env -i sh -c 'trap "" TERM; sleep 300 & echo $$ $! > "$1"; wait' sh "$NOTES.$$" &
+    until [ -s "$NOTES.$$" ]; do sleep 0.01; done
+    echo $$ $near $(cat "$NOTES.$$") >> "$NOTES"
+    wait"#;
+
 #[test]
-fn f04_a_command_dies_with_the_daemon() {
+fn f04_a_command_and_all_it_has_started_die_with_the_daemon() {
     let redis = Redis::start();
     let directory = tempfile::tempdir().unwrap();
-    let script = "sleep 300 & echo \"$$ $!\" >> \"$NOTES\"; wait";
-    let mut daemon = Daemon::start(&redis, &(SHORT.to_owned() + &shell(directory.path(), script) + STATE));
+    let mut daemon = Daemon::start(&redis, &(SHORT.to_owned() + &shell(directory.path(), FAMILY) + STATE));
+    std::fs::write(directory.path().join("notes"), "").unwrap();
     add(&redis, "work", 1..=1, |_| "{}".into());
     eventually("the command runs", || notes(directory.path()).len() == 1);
     let first = notes(directory.path()).remove(0);
-    let (leader, spawned) = first.split_once(' ').unwrap();
-    assert!(is_alive(leader) && is_alive(spawned));
+    let family: Vec<&str> = first.split_whitespace().collect();
+    assert_eq!(family.len(), 4);
+    assert!(family.iter().all(|pid| is_alive(pid)));
     daemon.kill();
-    within(Duration::from_secs(1), "the command has died", || !is_alive(leader));
+    within(Duration::from_secs(1), "all have died", || !family.iter().any(|pid| is_alive(pid)));
     daemon.again();
     eventually("the job runs again", || notes(directory.path()).len() == 2);
-    assert!(!is_alive(spawned), "what the command spawned still runs while the job runs again");
+    assert!(!directory.path().join("notes.overlap").exists(), "two runs of the job overlapped");
     assert_eq!(daemon.is_running().then_some(()), Some(()));
+}
+
+#[test]
+fn f04_a_restart_in_place_ends_what_even_the_keepers_did_not() {
+    let redis = Redis::start();
+    let directory = tempfile::tempdir().unwrap();
+    let script = FAMILY.replace("env -i ", "");
+    let mut daemon = Daemon::start(&redis, &(SHORT.to_owned() + &shell(directory.path(), &script) + STATE));
+    std::fs::write(directory.path().join("notes"), "").unwrap();
+    add(&redis, "work", 1..=1, |_| "{}".into());
+    eventually("the command runs", || notes(directory.path()).len() == 1);
+    let first = notes(directory.path()).remove(0);
+    let family: Vec<&str> = first.split_whitespace().collect();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", family[0])).unwrap();
+    let keeper = status.lines().find_map(|line| line.strip_prefix("PPid:\t")).unwrap().parse().unwrap();
+    // stopped, the keeper cannot do its work when the daemon goes
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(keeper), Signal::SIGSTOP).unwrap();
+    daemon.kill();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(keeper), Signal::SIGKILL).unwrap();
+    assert!(is_alive(family[2]), "nobody was there to kill it");
+    daemon.again();
+    eventually("the job runs again", || notes(directory.path()).len() == 2);
+    assert!(!directory.path().join("notes.overlap").exists(), "two runs of the job overlapped");
+    assert!(!family.iter().any(|pid| is_alive(pid)));
+}
+
+#[test]
+fn f87_the_daemon_ends_what_a_killed_keeper_leaves_behind() {
+    let redis = Redis::start();
+    let directory = tempfile::tempdir().unwrap();
+    let script = "test -s \"$NOTES\" && exit; setsid sleep 300 & echo $PPID $! >> \"$NOTES\"; wait";
+    let mut daemon = Daemon::start(&redis, &(SHORT.to_owned() + &shell(directory.path(), script)));
+    add(&redis, "work", 1..=1, |_| "{}".into());
+    eventually("the command runs", || notes(directory.path()).len() == 1);
+    let line = notes(directory.path()).remove(0);
+    let (keeper, far) = line.split_once(' ').unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(keeper.parse().unwrap()), Signal::SIGKILL).unwrap();
+    eventually("nothing is left, not even a dead process", || {
+        [keeper, far].iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists())
+    });
+    assert_eq!(daemon.stop(), Some(0));
 }
 
 #[test]
@@ -245,8 +299,9 @@ fn f12_a_kill_while_draining_leaves_its_jobs_to_others() {
 fn f18_a_job_that_kills_its_daemon_is_given_up_without_another_run() {
     let redis = Redis::start();
     let directory = tempfile::tempdir().unwrap();
-    // after its first death others are in flight beside it
-    let script = "echo $OXHERD_JOB_ID >> \"$NOTES\"; test $OXHERD_JOB_ID = 1 && kill -9 $PPID; sleep 0.1";
+    // after its first death others are in flight beside it; its parent is a keeper, whose parent is the daemon
+    let script = "echo $OXHERD_JOB_ID >> \"$NOTES\"
+        test $OXHERD_JOB_ID = 1 && kill -9 $(sed -n 's/^PPid:\\t//p' /proc/$PPID/status); sleep 0.1";
     let mut daemon = Daemon::start(&redis, &(SHORT.to_owned() + &shell(directory.path(), script) + STATE));
     add(&redis, "work", 1..=1, |_| "{}".into());
     let mut deaths = 0;

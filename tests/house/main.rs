@@ -219,7 +219,9 @@ fn printing_has_one_place() {
 #[test]
 fn exiting_has_one_place() {
     let words = ["process::exit", "process::abort", "libc::_exit"];
-    let places = found(&sources("src"), &["src/main.rs"], |line| words.iter().any(|word| line.contains(word)));
+    // a keeper is a process of its own, which has no `main` to return to
+    let own = ["src/main.rs", "src/handler/keeper/serve.rs"];
+    let places = found(&sources("src"), &own, |line| words.iter().any(|word| line.contains(word)));
     none("ending the process outside main.rs", &places);
 }
 

@@ -1,10 +1,10 @@
 //! A job as a run of a program: no shell, the envelope on stdin, the answer on stdout,
 //! descriptor 3 and the exit code (`docs/handlers.md`).
 
-use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::pin::pin;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,12 +14,13 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
-use tokio::process::{ChildStdin, Command as Prepared};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::child::Child;
+use super::child::{Input, Streams};
 use super::error::Refused;
+use super::keeper::{Launch, NotStarted, Step};
+use super::pipes::{self, Incoming};
 use super::program::{Program, refuse_nul};
 use super::template::Field;
 use super::wire::{self, Heard, Lines, Listener};
@@ -35,11 +36,12 @@ use output::{Kept, drain};
 const STDERR_TAIL: usize = 8 * 1024;
 /// Characters of it that go into the reason itself.
 const REASON: usize = 500;
-/// Once the program has ended and its group is killed, how long its pipes are still read: a
-/// process that left the group may hold them open for ever.
+/// Once nothing is left of the program, how long its pipes are still read: somebody else may have been handed one and hold
+/// it open for ever.
 const LINGER: Duration = Duration::from_secs(1);
 /// Lines of descriptor 3 that are heard and not yet acted on. A program that says more waits.
 const SAID: usize = 16;
+
 /// `[handlers.NAME.command]`
 pub struct Command {
     run: Arc<Run>,
@@ -132,7 +134,7 @@ impl Handler for Command {
 
 impl Run {
     /// The program with all it is given. The error is the reason the job fails for good.
-    fn prepare(&self, job: &Job, ctx: &JobContext) -> Result<Prepared, String> {
+    fn prepare(&self, job: &Job, ctx: &JobContext) -> Result<Launch, String> {
         let mut program = self.program.prepare();
         for (at, argument) in self.arguments.iter().enumerate() {
             let at = at + 1;
@@ -169,16 +171,20 @@ impl Run {
             }
             program.env(name, value);
         }
-        program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Ok(program)
     }
 
-    async fn exchange(&self, program: Prepared, envelope: &[u8], ctx: &JobContext) -> Outcome {
-        let (mut child, lines) = match start(program) {
+    async fn exchange(&self, program: Launch, envelope: &[u8], ctx: &JobContext) -> Outcome {
+        let (lines, channel) = match pipes::from_child() {
+            Ok(channel) => channel,
+            Err(error) => return self.not_started(&error.into()),
+        };
+        let input = Input::Text(envelope);
+        let (mut child, streams) = match self.program.start(&program, input, vec![channel]).await {
             Ok(started) => started,
             Err(error) => return self.not_started(&error),
         };
-        let (stdin, stdout, stderr) = child.streams();
+        let Streams { stdin, written, stdout, stderr } = streams;
         let mut printed = Kept::both_ends(self.max_output);
         let mut complaints = Kept::end(STDERR_TAIL);
         let mut listener = Listener::new("descriptor 3");
@@ -189,7 +195,7 @@ impl Run {
             let reading = async {
                 let mut stderr_lines = Lines::new(wire::LOG_LINE);
                 tokio::join!(
-                    feed(stdin, envelope),
+                    feed(stdin, &envelope[written..]),
                     drain(stdout, |bytes| printed.push(bytes)),
                     async {
                         drain(stderr, |bytes| {
@@ -222,7 +228,7 @@ impl Run {
                     tokio::select! {
                         // a program that has just ended counts as ended
                         biased;
-                        status = child.wait() => Ok(status),
+                        end = child.wait() => Ok(end),
                         reason = ctx.cancelled() => {
                             child.stop(self.program.kill_after()).await;
                             Err(reason)
@@ -250,8 +256,8 @@ impl Run {
 
         match ended {
             Err(reason) => ctx.stopped(reason),
-            Ok(Err(error)) => Outcome::retry(format!("lost sight of {}: {error}", self.program.path())),
-            Ok(Ok(status)) => {
+            Ok(Err(_)) => self.keeper_killed(),
+            Ok(Ok(end)) => {
                 let complaints = complaints.into_bytes();
                 match (listener.undone, listener.stated) {
                     (Some(undone), _) => undone,
@@ -260,7 +266,7 @@ impl Run {
                         |asked| failure(&format!("the program {asked}"), &complaints),
                         || wire::value(printed.into_bytes()),
                     ),
-                    (None, None) => self.outcome(status, printed, &complaints),
+                    (None, None) => self.outcome(end.status, printed, &complaints),
                 }
             }
         }
@@ -286,31 +292,33 @@ impl Run {
         }
     }
 
+    /// By somebody, perhaps the program itself.
+    fn keeper_killed(&self) -> Outcome {
+        Outcome::Crashed(Failure::new(format!("the keeper of {} was killed", self.program.path())))
+    }
+
     /// The program could not be started: not the job's fault, unless its arguments are too long.
-    fn not_started(&self, error: &io::Error) -> Outcome {
-        let reason = self.program.why_not_started(error);
-        if error.raw_os_error() == Some(Errno::E2BIG as i32) {
+    fn not_started(&self, failed: &NotStarted) -> Outcome {
+        if failed.step == Step::Keeper {
+            return self.keeper_killed();
+        }
+        let reason = self.program.why_not_started(failed);
+        if failed.error.raw_os_error() == Some(Errno::E2BIG as i32) {
             return Outcome::fail(reason);
         }
         Outcome::Defer { reason, after: wire::DEFER }
     }
 }
 
-fn start(program: Prepared) -> io::Result<(Child, pipe::Receiver)> {
-    let (sender, receiver) = pipe::pipe()?;
-    let child = Child::spawn(program, &[sender.into_blocking_fd()?])?;
-    Ok((child, receiver))
-}
-
-/// Writes the envelope and closes. A program that does not care to read it is none the worse.
-async fn feed(stdin: Option<ChildStdin>, envelope: &[u8]) {
-    if let Some(mut stdin) = stdin {
-        let _ = stdin.write_all(envelope).await;
+/// Writes the rest of the envelope and closes. A program that does not care to read it is none the worse.
+async fn feed(stdin: Option<OwnedFd>, rest: &[u8]) {
+    if let Some(Ok(mut stdin)) = stdin.map(pipe::Sender::from_owned_fd_unchecked) {
+        let _ = stdin.write_all(rest).await;
     }
 }
 
 /// Hears descriptor 3 to its end. A read error is an end too.
-async fn listen(mut pipe: pipe::Receiver, mut lines: Lines, ctx: &JobContext, say: mpsc::Sender<Heard>) {
+async fn listen(mut pipe: Incoming, mut lines: Lines, ctx: &JobContext, say: mpsc::Sender<Heard>) {
     let mut buffer = vec![0; 16 * 1024];
     let mut heard = Vec::new();
     let mut open = true;

@@ -6,8 +6,7 @@ use std::collections::VecDeque;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Reads until the end and hands over each piece. A read error is an end too.
-pub(super) async fn drain(stream: Option<impl AsyncRead + Unpin>, mut each: impl FnMut(&[u8])) {
-    let Some(mut stream) = stream else { return };
+pub(super) async fn drain(mut stream: impl AsyncRead + Unpin, mut each: impl FnMut(&[u8])) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(count @ 1..) = stream.read(&mut buffer).await {
         each(&buffer[..count]);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Instant;
 
 use nix::sys::signal::kill;
@@ -95,6 +96,10 @@ async fn pid_in(path: &Path) -> Pid {
     })
     .await;
     Pid::from_raw(pid.unwrap())
+}
+
+fn exists(pid: Pid) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
 }
 
 /// Gone, or dead and not yet collected by its parent.
@@ -193,7 +198,6 @@ async fn f93_the_environment_holds_what_is_documented_and_nothing_else() {
     assert!(!output.contains("payload"));
 }
 
-#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn f93_descriptors_above_3_are_closed() {
     // what another library in the process might leave open across exec
@@ -304,21 +308,75 @@ async fn f87_what_a_program_leaves_behind_is_killed() {
     until(|| is_dead(left)).await;
 }
 
-#[cfg(target_os = "linux")]
 #[tokio::test]
-async fn f87_a_process_that_left_the_group_is_not_waited_for() {
+async fn f87_who_leaves_group_session_and_parent_is_killed_as_well() {
     let pids = Pids::new();
     let path = pids.path();
     let started = Instant::now();
+    // a daemon as in a textbook, with an environment of its own, that holds the pipes open and does not listen to TERM
     let outcome = script(&format!(
-        "setsid sh -c 'echo $$ > {path}/gone; exec sleep 600' &\n\
+        "setsid sh -c \"env -i PATH=$PATH sh -c 'trap \\\"\\\" TERM; echo \\$\\$ > {path}/gone; while :; do sleep 1; done' &\" &\n\
          while ! [ -s {path}/gone ]; do sleep 0.01; done; echo done"
     ))
     .await;
     let gone = pids.wait_for("gone").await;
-    kill(gone, Signal::SIGKILL).unwrap();
     assert_eq!(text(outcome), "done\n");
+    // not a zombie even
+    assert!(!exists(gone), "{gone} is still there");
     assert!(started.elapsed() < Duration::from_secs(60));
+}
+
+#[tokio::test]
+async fn f87_orphans_that_end_are_collected_while_the_program_runs() {
+    let pids = Pids::new();
+    let path = pids.path();
+    let handler = Command::new(shell(&format!(
+        "(sh -c 'echo $$ > {path}/orphan; while [ -e {path}/stay ]; do sleep 0.01; done' &)\n\
+         echo $$ > {path}/leader; while ! [ -e {path}/end ]; do sleep 0.01; done"
+    )));
+    std::fs::write(pids.0.path().join("stay"), "").unwrap();
+    let running = tokio::spawn(handler.unwrap().run(Arc::new(job("null")), context()));
+    let (orphan, leader) = (pids.wait_for("orphan").await, pids.wait_for("leader").await);
+    assert!(exists(orphan));
+    std::fs::remove_file(pids.0.path().join("stay")).unwrap();
+    until(|| !exists(orphan)).await;
+    assert!(!is_dead(leader));
+    std::fs::write(pids.0.path().join("end"), "").unwrap();
+    assert_eq!(returned(running.await.unwrap()), "null");
+}
+
+#[tokio::test]
+async fn f87_what_is_left_behind_does_not_spare_the_next_job() {
+    let pids = Pids::new();
+    let path = pids.path();
+    let handler = Command::new(shell(&format!("sleep 600 & echo $! > {path}/$OXHERD_JOB_NAME; echo $PPID"))).unwrap();
+    let mut keepers = Vec::new();
+    for name in ["one", "two"] {
+        let mut job = job("null");
+        job.name = name.into();
+        keepers.push(returned(handler.run(Arc::new(job), context()).await));
+        assert!(!exists(pids.wait_for(name).await));
+    }
+    assert_eq!(keepers[0], keepers[1], "one keeper is enough for one job after the other");
+}
+
+#[tokio::test]
+async fn a_killed_keeper_takes_its_program_along() {
+    let pids = Pids::new();
+    let path = pids.path();
+    let handler =
+        Command::new(shell(&format!("echo $PPID > {path}/keeper; echo $$ > {path}/leader; exec sleep 600"))).unwrap();
+    let running = tokio::spawn(handler.run(Arc::new(job("null")), context()));
+    let (keeper, leader) = (pids.wait_for("keeper").await, pids.wait_for("leader").await);
+    kill(keeper, Signal::SIGKILL).unwrap();
+    let outcome = running.await.unwrap();
+    assert!(matches!(&outcome, Outcome::Crashed(f) if f.message == "the keeper of sh was killed"), "{outcome:?}");
+    until(|| is_dead(leader) && !exists(keeper)).await;
+    // one that is killed while it has nothing to do is not missed
+    let handler = Command::new(shell("echo $PPID")).unwrap();
+    let first = returned(handler.run(Arc::new(job("null")), context()).await);
+    kill(Pid::from_raw(first.parse().unwrap()), Signal::SIGKILL).unwrap();
+    assert_ne!(returned(handler.run(Arc::new(job("null")), context()).await), first);
 }
 
 #[tokio::test]
@@ -437,24 +495,31 @@ fn settings_are_checked_when_the_handler_is_built() {
 }
 
 /// Our own death by KILL is played by a second process of this test program.
-#[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_killed_daemon_leaves_no_program_running() {
-    const ROLE: &str = "OXHERD_TEST_PID_FILE";
+async fn f04_a_killed_daemon_leaves_nothing_running() {
+    const ROLE: &str = "OXHERD_TEST_PIDS";
     if let Ok(path) = std::env::var(ROLE) {
-        script(&format!("echo $$ > {path}; exec sleep 600")).await;
+        script(&format!(
+            "trap '' TERM; sleep 600 & echo $! > {path}/child\n\
+             setsid sh -c 'sleep 600 & echo $! > {path}/far; wait' &\n\
+             echo $PPID > {path}/keeper; echo $$ > {path}/leader; wait"
+        ))
+        .await;
         return;
     }
     let pids = Pids::new();
     let mut daemon = tokio::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "handler::command::tests::a_killed_daemon_leaves_no_program_running"])
-        .env(ROLE, pids.0.path().join("program"))
+        .args(["--exact", "handler::command::tests::f04_a_killed_daemon_leaves_nothing_running"])
+        .env(ROLE, pids.path())
         .stdout(Stdio::null())
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let program = pids.wait_for("program").await;
-    assert!(!is_dead(program));
+    let mut all = Vec::new();
+    for name in ["child", "far", "keeper", "leader"] {
+        all.push(pids.wait_for(name).await);
+    }
+    assert!(!all.iter().any(|pid| is_dead(*pid)));
     daemon.kill().await.unwrap();
-    until(|| is_dead(program)).await;
+    until(|| all.iter().all(|pid| is_dead(*pid))).await;
 }
