@@ -305,21 +305,33 @@ impl<'a> Item<'a> {
 
     /// A size in bytes, within bounds.
     pub fn size(&self, bounds: RangeInclusive<usize>, default: usize) -> usize {
-        let parsed = match self.kind() {
-            None | Some(ValueKind::Nil) => return default,
-            Some(ValueKind::String(text)) => parse_size(text).map_err(|invalid| invalid.help),
-            Some(_) => match self.scalar() {
+        self.size_or(bounds, &show_size(default)).unwrap_or(default)
+    }
+
+    /// A size in bytes within bounds, or `false` for none.
+    pub fn optional_size(&self, bounds: RangeInclusive<usize>, default: Option<usize>) -> Option<usize> {
+        if self.is_off() {
+            return None;
+        }
+        let fallback = default.map_or("none".into(), show_size);
+        self.size_or(bounds, &fallback).or(default)
+    }
+
+    fn size_or(&self, bounds: RangeInclusive<usize>, default: &str) -> Option<usize> {
+        let parsed = match self.kind()? {
+            ValueKind::Nil => return None,
+            ValueKind::String(text) => parse_size(text).map_err(|invalid| invalid.help),
+            _ => match self.scalar() {
                 Some(Scalar::Whole(number)) if number >= 0 => {
                     Err(format!("say the unit: \"{number}B\" or \"{number}KiB\""))
                 }
                 _ => Err("write a whole number and a unit, such as \"256KiB\"".into()),
             },
         };
-        let size = match parsed {
-            Ok(size) => self.within(&size, &bounds, |size| show_size(*size), &show_size(default)).map(|()| size),
+        match parsed {
+            Ok(size) => self.within(&size, &bounds, |size| show_size(*size), default).map(|()| size),
             Err(help) => self.wrong("a size", &help),
-        };
-        size.unwrap_or(default)
+        }
     }
 
     /// A list of texts; one text stands for a list of one.

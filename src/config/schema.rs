@@ -106,6 +106,8 @@ const HANDLER: &[(&str, Shape)] = &[
             ("headers", Named(&SECRET)),
             ("signing_secrets", List(&SECRET)),
             ("connect_timeout", Value),
+            ("response_timeout", Value),
+            ("min_rate", Value),
             ("max_response", Value),
             ("max_defer", Value),
             ("breaker", Table(&[("failures", Value), ("cool_down", Value), ("max", Value)])),

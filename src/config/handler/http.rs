@@ -25,6 +25,10 @@ pub struct HttpHandler {
     pub signing_secrets: Vec<Secret>,
     /// Longest wait for the connection.
     pub connect_timeout: Duration,
+    /// Longest wait for status and headers of the answer; `None`: the attempt's own limit.
+    pub response_timeout: Option<Duration>,
+    /// Bytes per second an answer has to come with, once it has begun; `None`: any number.
+    pub min_rate: Option<usize>,
     /// Answer bytes read; the rest is dropped.
     pub max_response: usize,
     /// Longest deferral a `Retry-After` can ask for.
@@ -47,6 +51,8 @@ impl HttpHandler {
             headers: BTreeMap::new(),
             signing_secrets: Vec::new(),
             connect_timeout: Duration::from_secs(5),
+            response_timeout: None,
+            min_rate: Some(16),
             max_response: 1024 * 1024,
             max_defer: Duration::from_secs(3600),
             breaker: Some(Breaker::default()),

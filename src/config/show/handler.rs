@@ -32,6 +32,8 @@ fn http(config: &HttpHandler) -> Table {
         ("headers", covered(&config.headers)),
         ("signing_secrets", Value::Array(config.signing_secrets.iter().map(|_| COVERED.into()).collect())),
         ("connect_timeout", duration(config.connect_timeout)),
+        ("response_timeout", config.response_timeout.map_or(false.into(), duration)),
+        ("min_rate", config.min_rate.map_or(false.into(), |rate| show_size(rate).into())),
         ("max_response", show_size(config.max_response).into()),
         ("max_defer", duration(config.max_defer)),
         ("breaker", config.breaker.map_or(false.into(), |breaker| breaker_table(breaker).into())),

@@ -84,8 +84,9 @@ impl Reply {
     fn reason(&self, body: Option<Vec<u8>>) -> String {
         let status = self.status_line();
         match wire::snippet(&body.unwrap_or_default(), REASON) {
-            text if !text.is_empty() => format!("{status}: {text}"),
+            // the page that comes with it repeats where it leads, tokens and all
             _ if self.status.is_redirection() => format!("{status}: redirects are not followed"),
+            text if !text.is_empty() => format!("{status}: {text}"),
             _ => status,
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use reqwest::{Client, Response, Url};
+use reqwest::{Client, Url};
 use serde_json::value::RawValue;
 
 use super::error::Refused;
@@ -18,6 +18,7 @@ use crate::job::{Failure, Job, Outcome};
 
 pub(super) mod address;
 mod answer;
+mod body;
 mod breaker;
 pub(super) mod client;
 pub(super) mod failure;
@@ -27,6 +28,7 @@ mod signature;
 
 use address::{Address, authority};
 use answer::Reply;
+use body::{Body, Pace};
 use breaker::{Attempt, Breaker};
 use guard::Lookup;
 use request::Headers;
@@ -48,6 +50,8 @@ struct Endpoint {
     headers: Headers,
     /// How long a body that only explains a failure may take.
     explain_within: Duration,
+    /// How fast an answer has to come.
+    pace: Pace,
 }
 
 impl Http {
@@ -70,6 +74,7 @@ impl Http {
                 address,
                 shortage: Shortage::new(breaker.gate().clone()),
                 breaker,
+                pace: Pace::new(config.min_rate),
                 config,
                 headers,
                 explain_within: Duration::from_secs(5),
@@ -135,9 +140,15 @@ impl Endpoint {
         // a kept connection found closed before the first byte, an HTTP/2 stream refused
         let request = self.client.post(url).headers(headers).body(body);
         attempt.sent();
-        let mut response = match request.send().await {
-            Ok(response) => response,
-            Err(error) => {
+        let limit = self.config.response_timeout.unwrap_or(Duration::MAX);
+        let response = match tokio::time::timeout(limit, request.send()).await {
+            Ok(Ok(response)) => response,
+            Err(_) => {
+                let why = format!("no answer from {} within {limit:?} (response_timeout)", attempt.to());
+                attempt.unanswered(&why);
+                return Outcome::retry(why);
+            }
+            Ok(Err(error)) => {
                 if let Some(forbidden) = failure::forbidden(&error) {
                     return Outcome::fail(forbidden.to_string());
                 }
@@ -152,23 +163,24 @@ impl Endpoint {
         self.shortage.is_over();
         let reply = Reply::read(response.status(), response.headers(), &self.config, SystemTime::now());
         attempt.answered(&reply);
-        if response.status().is_success() && is_stream(response.headers()) {
-            return self.listen(response, &reply, attempt.to(), ctx).await;
-        }
-        if reply.answer != Answer::Complete {
-            let mut body = Vec::new();
-            // the status has decided: an explanation that is long or slow in coming is cut
-            let _ = tokio::time::timeout(self.explain_within, read(&mut response, &mut body, EXPLANATION)).await;
-            return reply.outcome(Some(body));
+        let is_stream = response.status().is_success() && is_stream(response.headers());
+        let mut answer = Body::new(response, attempt.to(), self.pace);
+        if is_stream {
+            return self.listen(answer, &reply, ctx).await;
         }
         let mut body = Vec::new();
-        match read(&mut response, &mut body, self.config.max_response).await {
+        if reply.answer != Answer::Complete {
+            // the status has decided: an explanation that is long or slow in coming is cut
+            let _ = tokio::time::timeout(self.explain_within, answer.read(&mut body, EXPLANATION)).await;
+            return reply.outcome(Some(body));
+        }
+        match answer.read(&mut body, self.config.max_response).await {
             Ok(true) => reply.outcome(Some(body)),
             Ok(false) => {
                 ctx.log(format!("answer longer than {} bytes, not kept as return value", self.config.max_response));
                 reply.outcome(None)
             }
-            Err(error) => Outcome::retry(broke_off(attempt.to(), body.len(), &error)),
+            Err(why) => Outcome::retry(why),
         }
     }
 
@@ -179,27 +191,31 @@ impl Endpoint {
 
     /// Hears an answer that is given while the job is done. Its status was sent before that: an answer that breaks off,
     /// or grows beyond the bound, before it has stated an outcome is a failure.
-    async fn listen(&self, mut response: Response, reply: &Reply, to: &str, ctx: &JobContext) -> Outcome {
+    async fn listen(&self, mut answer: Body<'_>, reply: &Reply, ctx: &JobContext) -> Outcome {
         let limit = self.config.max_response;
         let mut listener = Listener::new("answer");
         let mut lines = Lines::new(limit);
         let mut heard = Vec::new();
         let mut bytes = 0;
         let broken = loop {
-            let chunk = response.chunk().await;
+            let chunk = answer.next().await;
             let each = |line: &[u8], cut| heard.extend(Heard::parse(line, cut, &ctx.job().queue));
             let end = match chunk {
                 Ok(Some(chunk)) => {
                     let kept = &chunk[..chunk.len().min(limit - bytes)];
                     bytes += kept.len();
                     lines.push(kept, each);
-                    (kept.len() < chunk.len()).then(|| Some(format!("{to} answered more than {limit} bytes")))
+                    // between two lines the endpoint works for as long as it likes
+                    if lines.is_empty() {
+                        answer.pauses();
+                    }
+                    (kept.len() < chunk.len()).then(|| Some(answer.is_longer_than(limit)))
                 }
                 Ok(None) => {
                     lines.finish(each);
                     Some(None)
                 }
-                Err(error) => Some(Some(broke_off(to, bytes, &error))),
+                Err(why) => Some(Some(why)),
             };
             for heard in heard.drain(..) {
                 listener.hear(heard, ctx).await;
@@ -219,26 +235,10 @@ impl Endpoint {
     }
 }
 
-fn broke_off(to: &str, bytes: usize, error: &reqwest::Error) -> String {
-    format!("{to} broke off its answer after {bytes} bytes: {}", failure::causes(error))
-}
-
 /// Whether the answer is given line by line.
 fn is_stream(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()?.split(';').next());
     kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/x-ndjson"))
-}
-
-/// Reads the body up to a bound. `false`: there was more, and the connection is not kept.
-async fn read(response: &mut Response, body: &mut Vec<u8>, limit: usize) -> reqwest::Result<bool> {
-    while let Some(chunk) = response.chunk().await? {
-        let room = limit - body.len();
-        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if chunk.len() > room {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 #[cfg(test)]

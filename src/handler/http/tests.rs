@@ -2,9 +2,11 @@
 
 mod hosts;
 mod peer;
+mod slow;
 mod socket;
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -132,11 +134,22 @@ async fn f98_a_busy_endpoint_defers() {
 #[tokio::test]
 async fn f96_redirects_are_not_followed() {
     let mut target = Peer::saying(&answer("200 OK", "", "")).await;
-    let location = format!("Location: http://{}/?token=secret\r\n", target.address);
-    for status in ["301 Moved Permanently", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"] {
-        let peer = Peer::saying(&answer(status, &location, "")).await;
-        let reason = retry_reason(run(&peer.handler()).await);
-        assert_eq!(reason, format!("HTTP {status}: redirects are not followed"));
+    let elsewhere = format!("http://{}/?token=secret", target.address);
+    let page = format!("<a href=\"{elsewhere}\">moved</a>");
+    for (status, location) in [
+        ("301 Moved Permanently", elsewhere.as_str()),
+        ("302 Found", "/jobs"),
+        ("303 See Other", "https://localhost:1/?token=secret"),
+        ("307 Temporary Redirect", elsewhere.as_str()),
+        ("308 Permanent Redirect", "file:///etc/passwd?token=secret"),
+    ] {
+        let mut peer = Peer::saying(&answer(status, &format!("Location: {location}\r\n"), &page)).await;
+        let ctx = context();
+        let outcome = peer.handler().run(Arc::new(job("1")), ctx.clone()).await;
+        assert_eq!(retry_reason(outcome), format!("HTTP {status}: redirects are not followed"));
+        assert_eq!(ctx.take_log(), Vec::<String>::new());
+        peer.requests.recv().await.unwrap();
+        assert!(peer.requests.try_recv().is_err(), "asked twice");
     }
     assert!(target.requests.try_recv().is_err(), "the target was contacted");
 }
@@ -154,6 +167,31 @@ async fn f97_an_endless_body_is_cut_and_the_status_decides() {
     let endless = "HTTP/1.1 400 Bad Request\r\ntransfer-encoding: chunked\r\n\r\nffffffff\r\n";
     let peer = Peer::start(move |_| Step::Flood(endless.into())).await;
     assert!(fail_reason(run(&peer.handler()).await).starts_with("HTTP 400 Bad Request: xxx"));
+}
+
+#[tokio::test]
+async fn f97_a_small_answer_that_unpacks_to_a_giant_is_cut() {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    for _ in 0..64 {
+        packed.write_all(&vec![b' '; 1024 * 1024]).unwrap();
+    }
+    let packed = packed.finish().unwrap();
+    assert!(packed.len() < 100_000);
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", packed.len());
+    let whole = [head.into_bytes(), packed].concat();
+    let peer = Peer::start(move |_| Step::Bytes(whole.clone())).await;
+    let ctx = context();
+    let outcome = peer.handler().run(Arc::new(job("1")), ctx.clone()).await;
+    assert_eq!(returned(outcome), "null");
+    assert_eq!(ctx.take_log(), ["answer longer than 1048576 bytes, not kept as return value"]);
+}
+
+#[tokio::test]
+async fn f97_an_endless_head_is_cut() {
+    let mut peer = Peer::start(|_| Step::Flood("HTTP/1.1 200 OK\r\nx: ".into())).await;
+    let reason = retry_reason(run(&peer.handler()).await);
+    assert!(reason.starts_with(&format!("no answer from {}: ", peer.address)), "{reason}");
+    peer.closed.recv().await.expect("the connection is closed");
 }
 
 #[tokio::test]

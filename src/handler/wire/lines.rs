@@ -32,6 +32,12 @@ impl Lines {
         }
     }
 
+    /// Whether no line has begun that nothing has ended yet.
+    #[cfg(feature = "http")]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.line.is_empty() && self.cut == 0
+    }
+
     fn end(&mut self, each: &mut impl FnMut(&[u8], usize)) {
         each(&self.line, self.cut);
         self.line.clear();

@@ -121,3 +121,24 @@ fn the_host_is_the_jobs_only_with_a_list() {
     let (_, warnings) = with("http://api/{data.host}", "allow = [\"api\"]").try_load().unwrap();
     assert_eq!(warnings[0].message, "allow says nothing: no placeholder fills the host of url");
 }
+
+#[test]
+fn f94_each_wait_has_a_limit() {
+    let read = |lines: &str| {
+        let read = http(&Files::one(&format!("{SMALL}{lines}\n")));
+        (read.response_timeout, read.min_rate)
+    };
+    assert_eq!(read(""), (None, Some(16)));
+    assert_eq!(read("response_timeout = \"30s\"\nmin_rate = \"1KiB\""), (Some(Duration::from_secs(30)), Some(1024)));
+    assert_eq!(read("response_timeout = false\nmin_rate = false"), (None, None));
+    for (written, want) in [
+        ("response_timeout = \"0s\"", "response_timeout must be at least 1ms"),
+        ("response_timeout = 30", "say the unit"),
+        ("min_rate = 100", "say the unit: \"100B\""),
+        ("min_rate = \"0B\"", "min_rate must be at least 1B, got \"0B\""),
+        ("min_rate = true", "min_rate must be a size, got true"),
+    ] {
+        let problem = problem(written);
+        assert!(problem.contains(want), "{problem}");
+    }
+}

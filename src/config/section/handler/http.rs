@@ -36,6 +36,8 @@ pub(super) fn http(item: &Item) -> Option<HttpHandler> {
         headers: headers(&item.child("headers")),
         signing_secrets: signing_secrets(&item.child("signing_secrets")),
         connect_timeout: item.child("connect_timeout").duration(MS..=DAY, base.connect_timeout),
+        response_timeout: item.child("response_timeout").optional_duration(MS..=DAY, None),
+        min_rate: item.child("min_rate").optional_size(1..=LARGEST, base.min_rate),
         max_response: item.child("max_response").size(0..=LARGEST, base.max_response),
         max_defer: item.child("max_defer").duration(Duration::ZERO..=365 * DAY, base.max_defer),
         breaker: breaker(&item.child("breaker"), base.breaker),

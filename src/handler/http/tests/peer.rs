@@ -18,6 +18,12 @@ pub(super) enum Step {
     Reset,
     /// Says something, then nothing more.
     Hang(String),
+    /// Says what is no text.
+    Bytes(Vec<u8>),
+    /// Says one part after the other, with so much time before each.
+    Parts(Vec<String>, Duration),
+    /// Says something, and then something again and again, with so much time before each.
+    Drip(String, &'static str, Duration),
     /// Says something and then bytes for as long as anybody listens.
     Flood(String),
 }
@@ -154,6 +160,23 @@ async fn follow(step: Step, stream: &mut BufReader<Box<dyn Stream>>) -> bool {
             let _ = stream.write_all(text.as_bytes()).await;
             // until the other side has had enough
             let _ = stream.read(&mut [0]).await;
+            false
+        }
+        Step::Bytes(bytes) => stream.write_all(&bytes).await.is_ok(),
+        Step::Parts(parts, pause) => {
+            for part in parts {
+                tokio::time::sleep(pause).await;
+                if stream.write_all(part.as_bytes()).await.is_err() {
+                    return false;
+                }
+            }
+            true
+        }
+        Step::Drip(text, drop, pause) => {
+            let _ = stream.write_all(text.as_bytes()).await;
+            while stream.write_all(drop.as_bytes()).await.is_ok() {
+                tokio::time::sleep(pause).await;
+            }
             false
         }
         Step::Flood(text) => {
