@@ -26,6 +26,8 @@ pub enum Outcome {
     Complete(Box<RawValue>),
     /// Failed, worth another attempt. `after` overrides the job's backoff.
     Retry { failure: Failure, after: Option<Duration> },
+    /// Failed, worth another attempt by the job's backoff, but no sooner than after `least`.
+    RetryLater { failure: Failure, least: Duration },
     /// Not now: delayed without charging an attempt, bounded in count and age.
     Defer { reason: String, after: Duration },
     /// Not begun at all, since what does such jobs can do nothing for now: delayed, for a second at least, as if it had never
@@ -68,7 +70,7 @@ impl Outcome {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Complete(_) => "complete",
-            Self::Retry { .. } => "retry",
+            Self::Retry { .. } | Self::RetryLater { .. } => "retry",
             Self::Defer { .. } => "defer",
             Self::PutOff { .. } => "put-off",
             Self::Fail(_) => "fail",

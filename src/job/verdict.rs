@@ -122,6 +122,10 @@ pub fn judge(job: &Job, outcome: Outcome, policy: &Policy, now: UnixMillis, rand
             Verdict::Fail { failure: Failure::new(format!("cancelled: {reason}")), kind: FailKind::Cancelled }
         }
         Outcome::Retry { failure, after } => retry(job, failure, after, policy, random),
+        Outcome::RetryLater { failure, least } => match retry(job, failure, None, policy, random) {
+            Verdict::Retry { failure, wait } => Verdict::Retry { failure, wait: wait.max(least) },
+            verdict => verdict,
+        },
         Outcome::Crashed(failure) => crashed(job, failure, policy, now, random),
         Outcome::Defer { reason, after } => defer(job, reason, after, policy, now),
         Outcome::PutOff { reason, after } => Verdict::PutOff { reason, wait: after.max(PUT_OFF_MIN) },

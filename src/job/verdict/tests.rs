@@ -114,4 +114,13 @@ fn what_was_put_off_is_bounded_by_nothing_but_a_shortest_wait() {
         let Verdict::PutOff { wait, .. } = judge_now(&old, outcome) else { panic!() };
         assert_eq!(wait, Duration::from_secs(waits));
     }
+fn a_retry_that_must_not_come_soon_keeps_to_the_backoff_where_that_is_later() {
+    let later = |secs| Outcome::RetryLater { failure: Failure::new("x"), least: Duration::from_secs(secs) };
+    let own = job(r#"{"attempts":2,"backoff":{"type":"fixed","delay":60000,"jitter":0}}"#);
+    for (least, want) in [(1, 60), (300, 300)] {
+        let Verdict::Retry { wait, .. } = judge_now(&own, later(least)) else { panic!() };
+        assert_eq!(wait.as_secs(), want);
+    }
+    let last = job(r#"{"attempts":1}"#);
+    assert!(matches!(judge_now(&last, later(300)), Verdict::Fail { .. }));
 }
