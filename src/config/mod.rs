@@ -50,7 +50,8 @@ pub use diff::Diff;
 pub use error::{Error, Place, Position, Problem, Severity};
 pub use handler::{
     AllowedHost, Answer, Breaker, Busy, CommandHandler, End, Gone, Handler, Housekeeping, HttpHandler, KeyType,
-    LogHandler, OWN_ROOT, Program, RedisHandler, ScoreUnit, Warm,
+    LogHandler, MailTemplates, MailTls, OWN_ROOT, OnAmbiguous, OnPartial, PemFile, Program, RedisHandler, ScoreUnit,
+    SmtpHandler, Warm,
 };
 pub use invalid::Invalid;
 #[cfg(feature = "daemon")]

@@ -58,7 +58,7 @@ const QUEUE: &[(&str, Shape)] = &[
     ("keep_completed", KEEP),
     ("keep_failed", KEEP),
     ("global_concurrency", Value),
-    ("rate_limit", Table(&[("max", Value), ("per", Value)])),
+    ("rate_limit", RATE),
     ("expires_after", Value),
     ("max_payload", Value),
     ("metrics", Value),
@@ -94,6 +94,10 @@ const SCHEDULE: &[(&str, Shape)] = &[
 
 const KEEP: Shape = Table(&[("count", Value), ("age", Value), ("limit", Value)]);
 
+const BREAKER: Shape = Table(&[("failures", Value), ("cool_down", Value), ("max", Value)]);
+
+const RATE: Shape = Table(&[("max", Value), ("per", Value)]);
+
 const SECRET: Shape = Table(&[("file", Value), ("env", Value), ("credential", Value)]);
 
 const HANDLER: &[(&str, Shape)] = &[
@@ -110,7 +114,7 @@ const HANDLER: &[(&str, Shape)] = &[
             ("min_rate", Value),
             ("max_response", Value),
             ("max_defer", Value),
-            ("breaker", Table(&[("failures", Value), ("cool_down", Value), ("max", Value)])),
+            ("breaker", BREAKER),
             ("gone", Value),
             ("status", Free),
         ]),
@@ -124,6 +128,38 @@ const HANDLER: &[(&str, Shape)] = &[
             ("env_allow", Value),
             ("kill_after", Value),
             ("max_output", Value),
+        ]),
+    ),
+    (
+        "smtp",
+        Table(&[
+            ("url", SECRET),
+            ("username", Value),
+            ("password", SECRET),
+            ("tls", Value),
+            ("ca", Value),
+            ("hello", Value),
+            ("from", Value),
+            ("envelope_from", Value),
+            ("reply_to", Value),
+            ("allow_from", Value),
+            ("redirect_all_to", Value),
+            ("templates", Value),
+            ("attachments_dir", Value),
+            ("rate", RATE),
+            ("domain_rates", Named(&RATE)),
+            ("max_recipients", Value),
+            ("max_attachment", Value),
+            ("max_message", Value),
+            ("on_partial", Value),
+            ("on_ambiguous", Value),
+            ("greylist", Value),
+            ("connect_timeout", Value),
+            ("timeout", Value),
+            ("data_timeout", Value),
+            ("connections", Value),
+            ("idle", Value),
+            ("breaker", BREAKER),
         ]),
     ),
     ("log", Table(&[("duration", Value)])),

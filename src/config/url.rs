@@ -148,7 +148,7 @@ pub(super) fn absolute(directory: &Path, path: impl AsRef<Path>) -> PathBuf {
 }
 
 /// The URL with what may be a password covered.
-fn shown(url: &str) -> String {
+pub(super) fn shown(url: &str) -> String {
     let covered = match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, rest)), Some((_, host))) if rest.contains('@') => {
             let user = rest.split([':', '@']).next().unwrap_or("");
@@ -159,7 +159,7 @@ fn shown(url: &str) -> String {
     format!("{covered:?}")
 }
 
-fn decode(text: &str) -> Option<String> {
+pub(super) fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -174,7 +174,7 @@ fn decode(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-fn encode(text: &str) -> String {
+pub(super) fn encode(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => char::from(byte).to_string(),

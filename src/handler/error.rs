@@ -41,6 +41,8 @@ pub enum Refused {
     Secret(Invalid),
     #[error("the HTTP client cannot be set up: {0}")]
     Client(String),
+    #[error("{0}")]
+    Mail(String),
     #[error("argv is empty; name at least the program")]
     NoProgram,
     #[error("placeholder {0} stands in the program's name; a job may fill in only arguments")]

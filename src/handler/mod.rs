@@ -11,12 +11,12 @@ use crate::job::{Job, Outcome};
 mod actions;
 #[cfg(all(unix, feature = "command"))]
 mod child;
-#[cfg(any(feature = "http", feature = "command"))]
+#[cfg(any(feature = "http", feature = "command", feature = "smtp"))]
 mod circuit;
 #[cfg(all(unix, feature = "command"))]
 mod command;
 mod context;
-#[cfg(any(feature = "http", feature = "command"))]
+#[cfg(any(feature = "http", feature = "command", feature = "smtp"))]
 mod cool_down;
 mod error;
 pub mod function;
@@ -35,12 +35,14 @@ mod program;
 mod redis;
 mod registry;
 mod report;
-#[cfg(any(feature = "http", feature = "command"))]
+#[cfg(any(feature = "http", feature = "command", feature = "smtp"))]
 mod shortage;
+#[cfg(feature = "smtp")]
+mod smtp;
 mod template;
 #[cfg(test)]
 pub(crate) mod testing;
-#[cfg(any(feature = "http", feature = "command"))]
+#[cfg(any(feature = "http", feature = "command", feature = "smtp"))]
 mod wire;
 
 pub use actions::ActionError;

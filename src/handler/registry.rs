@@ -86,6 +86,10 @@ fn build(name: &str, config: &config::Handler, whole: &config::Config) -> Result
         config::Handler::Http(config) => Ok(Arc::new(super::http::Http::new(config.clone()).map_err(refused)?)),
         #[cfg(not(feature = "http"))]
         config::Handler::Http(_) => Err(Error::LeftOut { handler: name.to_owned(), kind: "http" }),
+        #[cfg(feature = "smtp")]
+        config::Handler::Smtp(config) => Ok(Arc::new(super::smtp::Smtp::new((**config).clone()).map_err(refused)?)),
+        #[cfg(not(feature = "smtp"))]
+        config::Handler::Smtp(_) => Err(Error::LeftOut { handler: name.to_owned(), kind: "smtp" }),
         #[cfg(all(unix, feature = "command"))]
         config::Handler::Command(config) => {
             Ok(Arc::new(super::command::Command::new(config.clone()).map_err(refused)?))

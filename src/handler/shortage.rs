@@ -59,7 +59,7 @@ impl Shortage {
 }
 
 /// Whether descriptors can be had now, where an error tells less than its cause, as that of a name look-up.
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "smtp"))]
 pub(super) fn of_descriptors() -> Option<Errno> {
     let error = std::fs::File::open("/").err()?;
     let errno = Errno::from_raw(error.raw_os_error()?);

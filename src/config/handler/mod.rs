@@ -7,6 +7,7 @@ mod command;
 mod http;
 mod program;
 mod redis;
+mod smtp;
 
 pub use allowed::AllowedHost;
 #[cfg(feature = "http")]
@@ -15,12 +16,14 @@ pub use command::CommandHandler;
 pub use http::{Breaker, Gone, HttpHandler};
 pub use program::Program;
 pub use redis::{Busy, End, Housekeeping, KeyType, OWN_ROOT, RedisHandler, ScoreUnit, Warm};
+pub use smtp::{MailTemplates, MailTls, OnAmbiguous, OnPartial, PemFile, SmtpHandler};
 
 /// `[handlers.NAME.KIND]`
 #[derive(Debug, Clone, PartialEq)]
 pub enum Handler {
     Http(HttpHandler),
     Command(CommandHandler),
+    Smtp(Box<SmtpHandler>),
     Log(LogHandler),
     Redis(Box<RedisHandler>),
 }

@@ -31,7 +31,10 @@ fn every_toml_block_in_the_documentation_loads() {
                 let directory = tempfile::tempdir().unwrap();
                 let file = directory.path().join("oxherd.toml");
                 fs::write(&file, block).unwrap();
-                let options = LoadOptions { files: vec![file], ..LoadOptions::default() };
+                // what the blocks say is there
+                fs::create_dir(directory.path().join("mail")).unwrap();
+                let env = [("MAIL_PASSWORD".to_owned(), "secret".to_owned())].into();
+                let options = LoadOptions { files: vec![file], env, ..LoadOptions::default() };
                 if let Err(e) = load(&options) {
                     panic!("the block at {}:{line}\n{e}", page.display());
                 }

@@ -102,7 +102,7 @@ pub fn keep(item: &Item, base: Keep) -> Keep {
     }
 }
 
-fn rate_limit(item: &Item, base: Option<RateLimit>) -> Option<RateLimit> {
+pub(super) fn rate_limit(item: &Item, base: Option<RateLimit>) -> Option<RateLimit> {
     if item.is_off() {
         return None;
     }
@@ -116,7 +116,8 @@ fn rate_limit(item: &Item, base: Option<RateLimit>) -> Option<RateLimit> {
     for part in [&max, &per] {
         if !part.is_given() {
             let name = part.path().name();
-            item.missing(format!("rate_limit needs {name}"), "write { max = 100, per = \"60s\" }");
+            let needs = format!("{} needs {name}", item.path().name());
+            item.missing(needs, "write { max = 100, per = \"60s\" }");
         }
     }
     Some(RateLimit { max: max.whole(1..=MOST, 1), per: per.duration(MS..=YEAR, Duration::from_secs(1)) })

@@ -2,18 +2,19 @@
 
 use toml::{Table, Value};
 
-use super::{COVERED, covered, duration, named, texts};
+use super::{COVERED, covered, duration, map, named, texts};
 use crate::config::locate::mask_urls;
 use crate::config::units::show_size;
 use crate::config::{
-    Answer, Breaker, Busy, CommandHandler, End, Gone, Handler, Housekeeping, HttpHandler, LogHandler, Program,
-    RedisHandler, ScoreUnit,
+    Answer, Breaker, Busy, CommandHandler, End, Gone, Handler, Housekeeping, HttpHandler, LogHandler, MailTls,
+    OnAmbiguous, OnPartial, Program, RateLimit, RedisHandler, ScoreUnit, SmtpHandler,
 };
 
 pub(super) fn handler_table(handler: &Handler) -> Table {
     let (kind, table) = match handler {
         Handler::Http(config) => ("http", http(config)),
         Handler::Command(config) => ("command", command(config)),
+        Handler::Smtp(config) => ("smtp", smtp(config)),
         Handler::Log(config) => ("log", log(config)),
         Handler::Redis(config) => ("redis", redis(config)),
     };
@@ -69,6 +70,54 @@ fn program(config: &Program) -> Table {
     ]);
     if let Some(directory) = &config.directory {
         table.insert("directory".into(), directory.display().to_string().into());
+    }
+    table
+}
+
+fn smtp(config: &SmtpHandler) -> Table {
+    let number = |n: usize| Value::from(i64::try_from(n).unwrap_or(i64::MAX));
+    let rate = |limit: &RateLimit| named([("max", limit.max.into()), ("per", duration(limit.per))]).into();
+    let on_partial = match config.on_partial {
+        OnPartial::Complete => "complete",
+        OnPartial::Fail => "fail",
+    };
+    let on_ambiguous = match config.on_ambiguous {
+        OnAmbiguous::Retry => "retry",
+        OnAmbiguous::Fail => "fail",
+    };
+    let mut table = named([
+        ("url", config.shown_url().into()),
+        ("from", config.from.clone().into()),
+        ("reply_to", texts(&config.reply_to)),
+        ("allow_from", texts(&config.allow_from)),
+        ("redirect_all_to", texts(&config.redirect_all_to)),
+        ("rate", config.rate.as_ref().map_or(false.into(), rate)),
+        ("domain_rates", map(&config.domain_rates, rate)),
+        ("max_recipients", number(config.max_recipients)),
+        ("max_attachment", show_size(config.max_attachment).into()),
+        ("max_message", show_size(config.max_message).into()),
+        ("on_partial", on_partial.into()),
+        ("on_ambiguous", on_ambiguous.into()),
+        ("greylist", duration(config.greylist)),
+        ("connect_timeout", duration(config.connect_timeout)),
+        ("timeout", duration(config.timeout)),
+        ("data_timeout", duration(config.data_timeout)),
+        ("connections", number(config.connections)),
+        ("idle", duration(config.idle)),
+        ("breaker", config.breaker.map_or(false.into(), |breaker| breaker_table(breaker).into())),
+    ]);
+    let path = |path: &std::path::Path| Some(path.display().to_string());
+    let optional = [
+        ("tls", (config.tls == MailTls::Off).then(|| "off".to_owned())),
+        ("password", config.password.as_ref().map(|_| COVERED.to_owned())),
+        ("ca", config.ca.as_ref().and_then(|file| path(&file.path))),
+        ("hello", config.hello.clone()),
+        ("envelope_from", config.envelope_from.clone()),
+        ("templates", config.templates.as_ref().and_then(|templates| path(&templates.directory))),
+        ("attachments_dir", config.attachments_dir.as_deref().and_then(path)),
+    ];
+    for (name, value) in optional {
+        table.extend(value.map(|value| (name.to_owned(), value.into())));
     }
     table
 }

@@ -114,6 +114,9 @@ fn what_was_put_off_is_bounded_by_nothing_but_a_shortest_wait() {
         let Verdict::PutOff { wait, .. } = judge_now(&old, outcome) else { panic!() };
         assert_eq!(wait, Duration::from_secs(waits));
     }
+}
+
+#[test]
 fn a_retry_that_must_not_come_soon_keeps_to_the_backoff_where_that_is_later() {
     let later = |secs| Outcome::RetryLater { failure: Failure::new("x"), least: Duration::from_secs(secs) };
     let own = job(r#"{"attempts":2,"backoff":{"type":"fixed","delay":60000,"jitter":0}}"#);

@@ -154,7 +154,7 @@ pub(super) fn check_url(item: &Item, url: &str, handler: Option<&Item>) {
 }
 
 /// `false` switches it off.
-fn breaker(item: &Item, default: Option<Breaker>) -> Option<Breaker> {
+pub(super) fn breaker(item: &Item, default: Option<Breaker>) -> Option<Breaker> {
     if !item.is_given() {
         return default;
     }

@@ -11,6 +11,7 @@ mod command;
 mod http;
 mod program;
 mod redis;
+mod smtp;
 
 const MS: Duration = Duration::from_millis(1);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -29,6 +30,7 @@ pub fn handler(name: &str, item: &Item) -> Option<Handler> {
                 "http" => http::http(item).map(Handler::Http),
                 "command" => command::command(item).map(Handler::Command),
                 "redis" => redis::redis(item).map(Box::new).map(Handler::Redis),
+                "smtp" => smtp::smtp(item).map(|handler| Handler::Smtp(Box::new(handler))),
                 _ => Some(Handler::Log(log(item))),
             }
         }
