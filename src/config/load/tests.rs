@@ -1,5 +1,6 @@
 mod http;
 mod schedules;
+mod smtp;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -486,7 +487,7 @@ fn f127_handlers_are_checked() {
         short(&Files::one(none).one_problem()),
         (
             "error: handler \"h\" does not say its kind",
-            "the kind is the name of its table: [handlers.h.http], [handlers.h.command], [handlers.h.log], [handlers.h.redis]"
+            "the kind is the name of its table: [handlers.h.http], [handlers.h.command], [handlers.h.smtp], [handlers.h.log], [handlers.h.redis]"
         )
     );
 }
