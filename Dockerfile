@@ -12,6 +12,8 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --home-dir /var/lib/oxherd --create-home oxherd
 COPY --from=build /usr/local/bin/oxherd /usr/local/bin/oxherd
+# for images that are made of this one, or copy them out of it
+COPY deploy/helpers /opt/oxherd/helpers
 USER oxherd
 WORKDIR /var/lib/oxherd
 ENV OXHERD_CONFIG=/etc/oxherd/oxherd.toml

@@ -120,19 +120,24 @@ function children(ref) {
   });
 }
 
-const GROUPS = ['processed', 'unprocessed', 'ignored', 'failed'];
-
-/** The groups asked for, or all; a cursor of 0 says that nothing is left. */
-function pick(all, asked, value, cursors) {
-  const named = GROUPS.filter((group) => asked?.[group]);
-  const picked = {};
-  for (const group of named.length > 0 ? named : ['processed', 'unprocessed', 'failed', 'ignored']) {
-    picked[group] = value(all[group]);
-    if (cursors && named.length > 0) {
-      picked[`next${group[0].toUpperCase()}${group.slice(1)}Cursor`] = 0;
-    }
+/** Of all groups of children those asked for, or all, each with its cursor of 0: nothing is left. */
+function dependencies(all, asked) {
+  const { processed, unprocessed, failed, ignored } = all;
+  const groups = Object.entries({ processed, unprocessed, failed, ignored });
+  const named = groups.filter(([group]) => asked?.[group]);
+  if (named.length === 0) {
+    return Object.fromEntries(groups);
   }
-  return picked;
+  const cursor = (group) => `next${group[0].toUpperCase()}${group.slice(1)}Cursor`;
+  return Object.fromEntries(named.flatMap(([group, jobs]) => [[group, jobs], [cursor(group), 0]]));
+}
+
+/** How many there are in the groups asked for, or in all. */
+function counts(all, asked) {
+  const { processed, unprocessed, ignored, failed } = all;
+  const groups = Object.entries({ processed, unprocessed, ignored, failed });
+  const named = groups.filter(([group]) => asked?.[group]);
+  return Object.fromEntries((named.length > 0 ? named : groups).map(([group, jobs]) => [group, Object.keys(jobs).length]));
 }
 
 const json = (value) => JSON.stringify(value) ?? 'null';
@@ -190,10 +195,6 @@ class Job {
     this.log = async (row) => {
       send(`{"t":"log",${tag},"line":${json(`${row ?? ''}`)}}`);
     };
-    this.updateData = async (data) => {
-      this.data = data;
-      send(`{"t":"data",${tag},"data":${json(data)}}`);
-    };
     this.moveToDelayed = async (timestamp) => {
       attempt.moved = defer('moved to delayed', timestamp - Date.now());
     };
@@ -208,11 +209,14 @@ class Job {
       }
       return waits;
     };
+    this.updateData = async (data) => {
+      this.data = data;
+      send(`{"t":"data",${tag},"data":${json(data)}}`);
+    };
     this.getChildrenValues = async () => (await children(frame.ref)).processed;
     this.getIgnoredChildrenFailures = async () => (await children(frame.ref)).ignored;
-    this.getDependencies = async (asked) => pick(await children(frame.ref), asked, (group) => group, true);
-    this.getDependenciesCount = async (asked) =>
-      pick(await children(frame.ref), asked, (group) => Object.keys(group).length, false);
+    this.getDependenciesCount = async (asked) => counts(await children(frame.ref), asked);
+    this.getDependencies = async (asked) => dependencies(await children(frame.ref), asked);
   }
 
   get token() {
