@@ -95,6 +95,7 @@ fn daemon_exit(error: &daemon::Error) -> Exit {
         daemon::Error::State { source, .. } => io_exit(source),
         daemon::Error::LogLevel(_) => Exit::Refused,
         daemon::Error::Engine(engine::Error::Store(error)) => store_exit(error),
+        daemon::Error::Callbacks { source, .. } => io_exit(source),
         daemon::Error::Held { .. }
         | daemon::Error::Signals(_)
         | daemon::Error::Log(_)

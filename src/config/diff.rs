@@ -77,6 +77,7 @@ impl Diff {
         diff.sections = differing(&[("status", old.status != new.status), ("shutdown", old.shutdown != new.shutdown)]);
         diff.restart_needed = differing(&[
             ("redis", old.redis != new.redis),
+            ("callbacks", old.callbacks != new.callbacks),
             ("daemon", old.daemon != new.daemon),
             ("log", old.log != new.log),
         ]);

@@ -127,6 +127,7 @@ fn settle(tree: &Value, options: &LoadOptions, context: &Context) -> Config {
         handlers,
         schedules,
         status: section::status::status(&top.child("status")),
+        callbacks: section::callbacks::callbacks(&top.child("callbacks")),
         daemon,
         shutdown: section::daemon::shutdown(&top.child("shutdown")),
         log: section::daemon::log(&top.child("log")),

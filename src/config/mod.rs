@@ -3,6 +3,7 @@
 //! A program that embeds oxherd fills these in by hand; the daemon reads them from TOML
 //! (`load`, behind the cargo feature `daemon`).
 
+pub mod callbacks;
 pub mod daemon;
 pub mod diff;
 pub mod handler;
@@ -44,6 +45,7 @@ mod validate;
 
 use std::collections::BTreeMap;
 
+pub use callbacks::Callbacks;
 pub use daemon::{Daemon, Log, LogFormat, Shutdown};
 pub use diff::Diff;
 #[cfg(feature = "daemon")]
@@ -74,6 +76,8 @@ pub struct Config {
     /// By name.
     pub schedules: BTreeMap<String, Schedule>,
     pub status: Status,
+    /// Where endpoints call back; `None`: they cannot.
+    pub callbacks: Option<Callbacks>,
     pub daemon: Daemon,
     pub shutdown: Shutdown,
     pub log: Log,

@@ -47,7 +47,7 @@ fn table(config: &Config) -> Table {
         LogFormat::Pretty => "pretty",
         LogFormat::Json => "json",
     };
-    named([
+    let mut table = named([
         ("redis", redis_table(config).into()),
         ("queues", Value::Table(queues)),
         ("handlers", Value::Table(handlers)),
@@ -56,7 +56,12 @@ fn table(config: &Config) -> Table {
         ("daemon", daemon_table(config).into()),
         ("shutdown", named(shutdown).into()),
         ("log", named([("level", config.log.level.clone().into()), ("format", format.into())]).into()),
-    ])
+    ]);
+    if let Some(callbacks) = &config.callbacks {
+        let listen = callbacks.listen.to_string().into();
+        table.insert("callbacks".into(), named([("listen", listen), ("url", mask_urls(&callbacks.url).into())]).into());
+    }
+    table
 }
 
 fn redis_table(config: &Config) -> Table {

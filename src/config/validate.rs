@@ -96,6 +96,15 @@ pub fn relations(config: &Config, top: &Item, registered: &[String]) {
         }
     }
     for (name, handler) in &config.handlers {
+        if let Handler::Http(handler) = handler
+            && handler.callback
+            && config.callbacks.is_none()
+            && !top.child("callbacks").is_given()
+        {
+            let help = "write [callbacks] with listen = \"127.0.0.1:7118\"";
+            let item = handlers.child(name).child("http").child("callback");
+            item.error("nothing listens for callbacks", help);
+        }
         if let Handler::Redis(handler) = handler {
             let item = handlers.child(name).child("redis");
             for (key, invalid) in handler.problems(&config.redis.prefix) {

@@ -1,6 +1,7 @@
 //! What keeps the daemon from starting.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::engine;
@@ -18,6 +19,12 @@ pub enum Error {
     },
     #[error("cannot listen for signals")]
     Signals(#[source] io::Error),
+    #[error("cannot listen for callbacks on {address}; set callbacks.listen to an address that is free")]
+    Callbacks {
+        address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
     #[error("cannot start the log")]
     Log(#[source] io::Error),
     #[error(

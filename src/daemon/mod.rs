@@ -4,6 +4,7 @@
 //! directory, and passes on what signals ask for until the engine has stopped. `cli/run.rs`
 //! calls it.
 
+mod callbacks;
 mod command;
 mod error;
 pub mod escape;
@@ -80,6 +81,10 @@ impl Daemon {
             .scheduling(self.scheduling)
             .until(self.until.clone())
             .build()?;
+        let _callbacks = match &self.config.callbacks {
+            Some(config) => Some(callbacks::Server::start(config, engine.callbacks()).await?),
+            None => None,
+        };
         let handle = engine.handle();
         let mut running = tokio::spawn(engine.run_here());
         // answered once earlier incarnations' locks are released and the queues are worked

@@ -192,6 +192,12 @@ impl Engine {
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
+
+    /// The attempts that wait for an endpoint to call back, for the server that is called.
+    #[cfg(feature = "daemon")]
+    pub(crate) fn callbacks(&self) -> handler::Callbacks {
+        self.registry.callbacks().clone()
+    }
 }
 
 impl Builder {

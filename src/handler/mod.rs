@@ -51,6 +51,8 @@ pub(crate) use context::Attempt;
 pub use context::{CancelReason, JobContext};
 pub use error::{Error, Refused, TemplateError};
 pub use gate::{Gate, Pass, Standing};
+#[cfg(feature = "http")]
+pub(crate) use http::callback::{Callbacks, Deaf};
 #[cfg(all(unix, feature = "daemon"))]
 pub(crate) use leftovers::{Stat, end_leftovers};
 pub use registry::{Registry, Router};

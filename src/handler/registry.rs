@@ -14,25 +14,34 @@ pub struct Registry {
     handlers: BTreeMap<String, Arc<dyn Handler>>,
     /// Those among them that are Rust functions: they outlive a reload.
     functions: BTreeMap<String, Arc<dyn Handler>>,
+    /// For endpoints that call back; the same over reloads.
+    #[cfg(feature = "http")]
+    callbacks: super::Callbacks,
 }
 
 impl Registry {
     /// Builds the configured handlers and adds the functions to them. Of the rest of the configuration they may want to
     /// know where Redis is, and what there is not theirs.
     pub fn build(configured: &config::Config, functions: BTreeMap<String, Arc<dyn Handler>>) -> Result<Self, Error> {
-        let mut handlers = functions.clone();
-        for (name, config) in &configured.handlers {
-            if handlers.contains_key(name) {
-                return Err(Error::Twice(name.clone()));
-            }
-            handlers.insert(name.clone(), build(name, config, configured)?);
-        }
-        Ok(Self { handlers, functions })
+        Self { functions, ..Self::default() }.renew(configured)
     }
 
     /// The same functions beside other configured handlers.
     pub fn renew(&self, configured: &config::Config) -> Result<Self, Error> {
-        Self::build(configured, self.functions.clone())
+        let mut new = Self { handlers: self.functions.clone(), ..self.clone() };
+        for (name, config) in &configured.handlers {
+            if new.handlers.contains_key(name) {
+                return Err(Error::Twice(name.clone()));
+            }
+            new.handlers.insert(name.clone(), build(name, config, configured, self)?);
+        }
+        Ok(new)
+    }
+
+    /// The attempts that wait for an endpoint to call back.
+    #[cfg(feature = "http")]
+    pub(crate) fn callbacks(&self) -> &super::Callbacks {
+        &self.callbacks
     }
 
     /// The handlers one queue uses.
@@ -75,7 +84,13 @@ impl Registry {
     }
 }
 
-fn build(name: &str, config: &config::Handler, whole: &config::Config) -> Result<Arc<dyn Handler>, Error> {
+/// `registry` is the one the handler is for, as far as it is the same over reloads.
+fn build(
+    name: &str,
+    config: &config::Handler,
+    whole: &config::Config,
+    #[cfg_attr(not(feature = "http"), expect(unused_variables, reason = "only endpoints call back"))] registry: &Registry,
+) -> Result<Arc<dyn Handler>, Error> {
     let refused = |problem| Error::Refused { handler: name.to_owned(), problem };
     match config {
         config::Handler::Log(config) => Ok(Arc::new(Log::new(config.clone()))),
@@ -83,7 +98,13 @@ fn build(name: &str, config: &config::Handler, whole: &config::Config) -> Result
             Ok(Arc::new(super::redis::Keeper::new((**config).clone(), &whole.redis).map_err(refused)?))
         }
         #[cfg(feature = "http")]
-        config::Handler::Http(config) => Ok(Arc::new(super::http::Http::new(config.clone()).map_err(refused)?)),
+        config::Handler::Http(config) => {
+            let mut handler = super::http::Http::new(config.clone()).map_err(refused)?;
+            if let Some(to) = &whole.callbacks {
+                handler = handler.calling_back(to, &registry.callbacks).map_err(refused)?;
+            }
+            Ok(Arc::new(handler))
+        }
         #[cfg(not(feature = "http"))]
         config::Handler::Http(_) => Err(Error::LeftOut { handler: name.to_owned(), kind: "http" }),
         #[cfg(feature = "smtp")]

@@ -7,6 +7,7 @@
 mod support;
 
 mod board;
+mod callback;
 mod cron;
 mod everything;
 mod fleet;

@@ -37,6 +37,8 @@ pub struct HttpHandler {
     pub breaker: Option<Breaker>,
     /// What a 410 does beside failing its job.
     pub gone: Gone,
+    /// A 202 means that the endpoint calls back when it is done.
+    pub callback: bool,
     /// Status code → answer, over the built-in table.
     pub status: BTreeMap<u16, Answer>,
 }
@@ -57,6 +59,7 @@ impl HttpHandler {
             max_defer: Duration::from_secs(3600),
             breaker: Some(Breaker::default()),
             gone: Gone::default(),
+            callback: false,
             status: BTreeMap::new(),
         }
     }

@@ -1,3 +1,4 @@
+mod callbacks;
 mod http;
 mod schedules;
 mod smtp;
@@ -906,7 +907,8 @@ fn what_is_shown_loads_again_and_hides_secrets() {
 
 #[test]
 fn what_is_shown_has_every_key_there_is() {
-    let text = "[daemon]\nname = \"n\"\nstate_dir = \"/s\"\ntimezone = \"UTC\"\n[queues.q]\nhandler = \"a\"\nroutes = { x = \"b\", y = \"c\" }\n\
+    let text = "[daemon]\nname = \"n\"\nstate_dir = \"/s\"\ntimezone = \"UTC\"\n\
+                [callbacks]\nlisten = \"127.0.0.1:7118\"\n[queues.q]\nhandler = \"a\"\nroutes = { x = \"b\", y = \"c\" }\n\
                 [handlers.a.http]\nurl = \"http://x\"\nsocket = \"/s\"\n[handlers.b.command]\nargv = [\"x\"]\ndirectory = \"/\"\n[handlers.c.log]\n\
                 [schedules.s]\ncron = \"0 3 * * *\"\nqueue = \"q\"\nattempts = 1\nbackoff = {}\nkeep_completed = 1\nkeep_failed = 1\n\
                 starts = \"2027-01-01\"\nends = \"2027-12-31\"\ndescription = \"d\"\n";
@@ -921,7 +923,7 @@ fn what_is_shown_has_every_key_there_is() {
         sorted(shape.names().unwrap().into_iter().filter(|name| !but.contains(name)).map(str::to_owned).collect())
     };
     assert_eq!(keys(&shown), known(root, &["include", "defaults"]));
-    for section in ["status", "daemon", "shutdown", "log"] {
+    for section in ["status", "callbacks", "daemon", "shutdown", "log"] {
         assert_eq!(keys(&shown[section]), known(root.child(section).unwrap(), &[]), "{section}");
     }
     // user and password stand in the URL

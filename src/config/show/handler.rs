@@ -38,6 +38,7 @@ fn http(config: &HttpHandler) -> Table {
         ("max_response", show_size(config.max_response).into()),
         ("max_defer", duration(config.max_defer)),
         ("breaker", config.breaker.map_or(false.into(), |breaker| breaker_table(breaker).into())),
+        ("callback", config.callback.into()),
         ("gone", if config.gone == Gone::Stop { "stop" } else { "fail" }.into()),
         ("status", Value::Table(status)),
     ]);

@@ -37,6 +37,11 @@ impl Reply {
         Self { answer, status, retry_after, named: named.is_some() }
     }
 
+    /// The endpoint has taken the job and is not done with it; one that can call back may say so.
+    pub(super) fn is_accepted(&self) -> bool {
+        self.answer == Answer::Complete && self.status == StatusCode::ACCEPTED && !self.named
+    }
+
     /// The outcome, given as much of the body as was kept; `None` is a body beyond the bound.
     pub(super) fn outcome(&self, body: Option<Vec<u8>>) -> Outcome {
         match self.answer {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use reqwest::{Client, Url};
 use serde_json::value::RawValue;
 
@@ -12,14 +12,14 @@ use super::error::Refused;
 use super::shortage::Shortage;
 use super::wire::{self, Heard, Lines, Listener};
 use super::{Gate, Handler, JobContext, Running};
-use crate::config::Answer;
-use crate::config::HttpHandler;
+use crate::config::{self, Answer, HttpHandler};
 use crate::job::{Failure, Job, Outcome};
 
 pub(super) mod address;
 mod answer;
 mod body;
 mod breaker;
+pub(super) mod callback;
 pub(super) mod client;
 pub(super) mod failure;
 mod guard;
@@ -30,11 +30,15 @@ use address::{Address, authority};
 use answer::Reply;
 use body::{Body, Pace};
 use breaker::{Attempt, Breaker};
+use callback::Callbacks;
 use guard::Lookup;
 use request::Headers;
 
 /// What is read of a body that only explains a failure.
 const EXPLANATION: usize = 64 * 1024;
+
+/// Where an endpoint that answers 202 is to call.
+const CALLBACK: HeaderName = HeaderName::from_static("oxherd-callback");
 
 /// `[handlers.NAME.http]`
 pub struct Http {
@@ -48,6 +52,8 @@ struct Endpoint {
     shortage: Shortage,
     config: HttpHandler,
     headers: Headers,
+    /// Where it calls back; `None`: its answers are the end.
+    callback: Option<callback::Address>,
     /// How long a body that only explains a failure may take.
     explain_within: Duration,
     /// How fast an answer has to come.
@@ -60,6 +66,15 @@ impl Http {
     /// Installs `ring` as the process's TLS provider unless the program has chosen one.
     pub fn new(config: HttpHandler) -> Result<Self, Refused> {
         Self::with_lookup(config, guard::system())
+    }
+
+    /// Endpoints that answer 202 call back at this address, if the handler is set to it.
+    pub(super) fn calling_back(mut self, to: &config::Callbacks, callbacks: &Callbacks) -> Result<Self, Refused> {
+        let endpoint = Arc::get_mut(&mut self.endpoint).expect("nobody shares a handler that is being built");
+        if endpoint.config.callback {
+            endpoint.callback = Some(callback::Address::new(callbacks.clone(), &to.url)?);
+        }
+        Ok(self)
     }
 
     /// With another way to ask for the addresses of hosts that jobs choose.
@@ -77,6 +92,7 @@ impl Http {
                 pace: Pace::new(config.min_rate),
                 config,
                 headers,
+                callback: None,
                 explain_within: Duration::from_secs(5),
             }),
         })
@@ -128,10 +144,13 @@ impl Endpoint {
             Err(outcome) => return outcome,
         };
         let body = wire::envelope(job, ctx, children.as_ref());
-        let headers = match self.headers.of(job, ctx, &body) {
+        let mut headers = match self.headers.of(job, ctx, &body) {
             Ok(headers) => headers,
             Err(reason) => return Outcome::fail(reason),
         };
+        // before the request: the call may come before the answer
+        let awaited = self.callback.as_ref().map(|address| address.begin(&job.queue, self.config.max_response));
+        headers.extend(awaited.iter().map(|awaited| (CALLBACK, awaited.url.clone())));
         // lets the runtime look at its sockets first: a kept connection that the server has closed
         // meanwhile leaves the pool before we could pick it (without this line the test of f100
         // lost one run in twenty on a busy machine)
@@ -169,6 +188,11 @@ impl Endpoint {
             return self.listen(answer, &reply, ctx).await;
         }
         let mut body = Vec::new();
+        if let Some(awaited) = awaited.filter(|_| reply.is_accepted()) {
+            // whatever it says: read, so that the connection can be kept
+            let _ = tokio::time::timeout(self.explain_within, answer.read(&mut body, EXPLANATION)).await;
+            return awaited.outcome(self.config.max_defer, ctx).await;
+        }
         if reply.answer != Answer::Complete {
             // the status has decided: an explanation that is long or slow in coming is cut
             let _ = tokio::time::timeout(self.explain_within, answer.read(&mut body, EXPLANATION)).await;

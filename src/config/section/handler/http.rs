@@ -42,6 +42,7 @@ pub(super) fn http(item: &Item) -> Option<HttpHandler> {
         max_defer: item.child("max_defer").duration(Duration::ZERO..=365 * DAY, base.max_defer),
         breaker: breaker(&item.child("breaker"), base.breaker),
         gone: item.child("gone").word(&[("fail", Gone::Fail), ("stop", Gone::Stop)], base.gone),
+        callback: item.child("callback").flag(base.callback),
         status: statuses(&item.child("status")),
         url: base.url,
     };
