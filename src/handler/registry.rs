@@ -89,7 +89,8 @@ fn build(
     name: &str,
     config: &config::Handler,
     whole: &config::Config,
-    #[cfg_attr(not(feature = "http"), expect(unused_variables, reason = "only endpoints call back"))] registry: &Registry,
+    #[cfg_attr(not(feature = "http"), expect(unused_variables, reason = "only endpoints call back"))]
+    registry: &Registry,
 ) -> Result<Arc<dyn Handler>, Error> {
     let refused = |problem| Error::Refused { handler: name.to_owned(), problem };
     match config {
