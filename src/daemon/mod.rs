@@ -155,6 +155,7 @@ async fn report(handle: &Handle) {
                 attempt = job.attempt,
                 seconds = job.running_for.as_secs_f64(),
                 recording = job.recording,
+                stuck = job.stuck,
                 "running"
             );
         }

@@ -65,6 +65,12 @@ pub enum Event {
         job: Arc<Job>,
         why: String,
     },
+    /// Its time is up, and so is that to stop, and its handler does not return: the slot is of no use until it does.
+    Stuck {
+        job: Arc<Job>,
+        /// Since its time was up.
+        over: Duration,
+    },
     /// Put back by us because its worker had gone.
     Stalled {
         queue: QueueName,
@@ -152,6 +158,13 @@ impl Observer for LogObserver {
             }
             Event::Lost { job, why } => {
                 tracing::warn!(queue = %job.queue, job = %job.id, name = %job.name, why, "lost: another worker may run it");
+            }
+            Event::Stuck { job, over } => {
+                let over = over.as_millis();
+                tracing::error!(
+                    queue = %job.queue, job = %job.id, name = %job.name, over,
+                    "stuck: its time is up and its handler does not return; its slot is lost until it does"
+                );
             }
             Event::Stalled { queue, id } => tracing::warn!(%queue, job = %id, "stalled: put back, its worker has gone"),
             Event::Ghost { queue, id } => {

@@ -20,11 +20,22 @@ pub(crate) async fn execute(handler: Arc<dyn Handler>, job: Arc<Job>, ctx: JobCo
     // the handler is polled first: one that is done at once never costs a timer
     let reason = tokio::select! {
         biased;
-        ended = &mut started => return ended.unwrap_or_else(|panic| panicked(&*panic)),
+        ended = &mut started => match ctx.expire(tokio::time::Instant::now().into_std()).or(ctx.cancel_reason()) {
+            // one that keeps its thread busy comes here too, however late
+            Some(reason) => return settled(&ctx, reason, Some(ended)),
+            None => return ended.unwrap_or_else(|panic| panicked(&*panic)),
+        },
         reason = ctx.cancelled() => reason,
         reason = time_out(&ctx) => reason,
     };
     let ended = tokio::time::timeout(grace, &mut started).await.ok();
+    settled(&ctx, reason, ended)
+}
+
+type Ended = Result<Outcome, Box<dyn std::any::Any + Send>>;
+
+/// What has come of an attempt that was told to stop; `None` where its handler did not.
+fn settled(ctx: &JobContext, reason: CancelReason, ended: Option<Ended>) -> Outcome {
     match (reason, ended) {
         // past the limit a late result is not looked at
         (CancelReason::Timeout, _) => ctx.stopped(reason),

@@ -444,6 +444,8 @@ impl Pool {
             since: now,
             renewed: now,
             stage: Stage::Running,
+            grace: Duration::ZERO,
+            stuck: false,
             unwanted: unwanted.clone(),
             task: None,
         };
@@ -468,7 +470,7 @@ impl Pool {
         if stop_now {
             ctx.cancel(CancelReason::Shutdown);
         }
-        let inline = handler.runs_inline();
+        let (inline, grace) = (handler.runs_inline(), handler.stop_grace());
         let run = async move {
             let outcome = Series::around(series, execute(handler, job, ctx.clone())).await;
             // what the job has told comes before its outcome
@@ -477,7 +479,7 @@ impl Pool {
             let _ = outbox.send(Message::Ended { slot, token, outcome });
         };
         let task = if inline { tokio::spawn(run) } else { self.shared.handlers.spawn(run) };
-        self.slots.with(slot, |occupant| occupant.task = Some(task.abort_handle()));
+        self.slots.with(slot, |occupant| (occupant.task, occupant.grace) = (Some(task.abort_handle()), grace));
     }
 
     /// Ends a job whose outcome was decided before it was taken.

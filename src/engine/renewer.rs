@@ -5,6 +5,8 @@
 //! job counts as lost by our own monotonic clock, before it lapses in Redis: its handler is told to
 //! stop and nothing is recorded, because somebody else may be running it by then.
 //!
+//! Where handlers keep busy the threads that would tell them that their time is up, this thread does.
+//!
 //! A renewal also says which jobs are to be cancelled. So that nobody waits for the next one, the renewer listens to
 //! orders while jobs run, on a connection of its own, and renews a lock at once whose job it hears of: what is published
 //! is a hint and may get lost, what stands in Redis counts.
@@ -17,6 +19,8 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 
+use super::event::Event;
+use super::shared::Shared;
 use super::slots::Slots;
 use crate::job::{JobId, QueueName};
 use crate::store::{Held, Order, Store, WorkQueue};
@@ -48,7 +52,7 @@ pub(crate) struct Renewer {
 }
 
 impl Renewer {
-    pub(crate) fn start(register: Register, store: Store) -> std::io::Result<Self> {
+    pub(crate) fn start(register: Register, store: Store, shared: Arc<Shared>) -> std::io::Result<Self> {
         let stop = tokio_util::sync::CancellationToken::new();
         let stopped = stop.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -57,7 +61,7 @@ impl Renewer {
                 let (heard, orders) = mpsc::unbounded_channel();
                 let (works, working) = watch::channel(false);
                 tokio::select! {
-                    () = renew_for_ever(&register, orders, &works) => {}
+                    () = renew_for_ever(&register, &shared, orders, &works) => {}
                     () = listen(&store, &heard, working) => {}
                     () = stopped.cancelled() => {}
                 }
@@ -108,7 +112,12 @@ async fn listen(store: &Store, heard: &mpsc::UnboundedSender<Heard>, mut working
     }
 }
 
-async fn renew_for_ever(register: &Register, mut heard: mpsc::UnboundedReceiver<Heard>, works: &watch::Sender<bool>) {
+async fn renew_for_ever(
+    register: &Register,
+    shared: &Shared,
+    mut heard: mpsc::UnboundedReceiver<Heard>,
+    works: &watch::Sender<bool>,
+) {
     let mut calls = FuturesUnordered::new();
     let mut busy: Vec<Arc<Locks>> = Vec::new();
     let mut wanted = Wanted::default();
@@ -129,6 +138,9 @@ async fn renew_for_ever(register: &Register, mut heard: mpsc::UnboundedReceiver<
             let now = Instant::now();
             pause = pause.min(locks.queue.lock_life() / 12);
             give_up_lapsed(&locks, now);
+            for (job, over) in locks.slots.overdue(now) {
+                shared.tell(&Event::Stuck { job, over });
+            }
             // a call that is not answered keeps no lapsed lock from being noticed, here or in another queue
             if !busy.iter().any(|other| Arc::ptr_eq(other, &locks)) {
                 // rounds come at twelfths: what is older than a quarter would be older than a third at the next

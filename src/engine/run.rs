@@ -160,7 +160,7 @@ impl Engine {
             always_publish,
             orders: handle.orders.clone(),
         };
-        let renewer = Renewer::start(register, run.store.clone()).map_err(Error::Thread)?;
+        let renewer = Renewer::start(register, run.store.clone(), Arc::clone(&run.shared)).map_err(Error::Thread)?;
         run.release_old_locks().await;
         for queue in run.queues_of(&run.config) {
             run.start_pool(&queue)?;
@@ -523,6 +523,7 @@ impl Run {
                     attempt: occupant.job.attempt(),
                     running_for: occupant.since.elapsed(),
                     recording: occupant.stage == Stage::Recording,
+                    stuck: occupant.is_stuck(Instant::now()),
                 });
             });
             let gates = works.gates.iter().filter_map(|(handler, gate)| ShutGate::of(handler, gate));

@@ -22,6 +22,10 @@ pub(crate) struct Occupant {
     /// When the lock was last known to be whole.
     pub(crate) renewed: Instant,
     pub(crate) stage: Stage,
+    /// How long its handler has to return once it is told to stop.
+    pub(crate) grace: Duration,
+    /// It was told that the slot is stuck.
+    pub(crate) stuck: bool,
     /// Why it is to be cancelled, once somebody has asked for that.
     pub(crate) unwanted: Option<String>,
     pub(crate) task: Option<AbortHandle>,
@@ -136,6 +140,22 @@ impl Slots {
         told
     }
 
+    /// Tells jobs whose time is up, where their handlers keep the threads busy that would have told them; returns those that
+    /// have become stuck, and since when their time is up.
+    pub(crate) fn overdue(&self, now: Instant) -> Vec<(Arc<Job>, Duration)> {
+        let mut stuck = Vec::new();
+        self.each(|_, occupant| {
+            if occupant.stage == Stage::Running {
+                occupant.ctx.expire(now);
+            }
+            if occupant.is_stuck(now) && !occupant.stuck {
+                occupant.stuck = true;
+                stuck.push((Arc::clone(&occupant.job), now.duration_since(occupant.ctx.deadline())));
+            }
+        });
+        stuck
+    }
+
     /// Notes that the locks of these jobs were whole at `at`.
     pub(crate) fn renewed(&self, held: &[Held], at: Instant) {
         let held: HashSet<(&str, &JobId)> = held.iter().map(|held| (&*held.token, &held.id)).collect();
@@ -162,6 +182,11 @@ impl Slots {
 }
 
 impl Occupant {
+    /// Its time is up, and so is that to stop, and its handler has not returned.
+    pub(crate) fn is_stuck(&self, now: Instant) -> bool {
+        self.stage != Stage::Recording && now > self.ctx.deadline() + self.grace
+    }
+
     pub(crate) fn held(&self) -> Held {
         Held { id: self.job.id.clone(), token: self.token.clone(), started: self.job.attempts_started }
     }

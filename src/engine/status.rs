@@ -61,4 +61,6 @@ pub struct RunningJob {
     pub running_for: Duration,
     /// Its handler has ended and its outcome is on the way to Redis.
     pub recording: bool,
+    /// Its time is up, and so is that to stop, and its handler does not return.
+    pub stuck: bool,
 }

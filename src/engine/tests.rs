@@ -4,6 +4,7 @@ mod cancel;
 mod gates;
 mod outcomes;
 mod running;
+mod stuck;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

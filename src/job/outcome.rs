@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde_json::value::RawValue;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 
 /// Why an attempt did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +58,14 @@ impl Outcome {
         Self::Complete(RawValue::NULL.to_owned())
     }
 
+    /// Completed with a value, which becomes JSON; one that cannot, a map whose keys are no texts for one, fails the job.
+    pub fn complete(value: impl Serialize) -> Self {
+        match to_raw_value(&value) {
+            Ok(value) => Self::Complete(value),
+            Err(error) => Self::fail(format!("the return value cannot be written as JSON: {error}")),
+        }
+    }
+
     pub fn retry(message: impl Into<String>) -> Self {
         Self::Retry { failure: Failure::new(message), after: None }
     }
@@ -81,5 +90,33 @@ impl Outcome {
             Self::WaitForChildren => "waiting-children",
             Self::Crashed(_) => "crashed",
         }
+    }
+}
+
+/// The end of a function that uses `?`: what is done completes the job, and each error says what it means for the job, as an
+/// `Outcome` does itself.
+impl<T: Serialize, E: Into<Outcome>> From<Result<T, E>> for Outcome {
+    fn from(result: Result<T, E>) -> Self {
+        match result {
+            Ok(value) => Self::complete(value),
+            Err(error) => error.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_is_an_outcome() {
+        let pages: Result<u32, Outcome> = Ok(3);
+        assert!(matches!(pages.into(), Outcome::Complete(value) if value.get() == "3"));
+        let read = || -> Result<u32, Outcome> { "x".parse().map_err(|error| Outcome::fail(format!("pages: {error}"))) };
+        let Outcome::Fail(failure) = read().into() else { panic!() };
+        assert_eq!(failure.message, "pages: invalid digit found in string");
+        let no_json = std::collections::HashMap::from([((1, 2), 3)]);
+        let Outcome::Fail(failure) = Outcome::complete(no_json) else { panic!() };
+        assert_eq!(failure.message, "the return value cannot be written as JSON: key must be a string");
     }
 }

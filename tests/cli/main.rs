@@ -9,6 +9,7 @@ mod bulk;
 mod cancel;
 mod check;
 mod docs;
+mod example;
 mod flows;
 mod harness;
 mod jobs;

@@ -11,10 +11,12 @@ use super::*;
 use crate::config::Unmatched;
 use crate::store::testing::eventually;
 
+type Answer = fn() -> Outcome;
+
 /// What is to be seen of an outcome.
 struct Case {
     outcome: &'static str,
-    answer: fn() -> Outcome,
+    answer: Answer,
     state: &'static str,
     attempts_made: u32,
     /// Its `failedReason`, or its return value.
@@ -159,7 +161,7 @@ async fn record(store: &Store, id: &JobId) -> Value {
 }
 
 /// Works the queue `q` with these settings until so many jobs were taken.
-async fn take(server: &Server, settings: config::Queue, jobs: u64, answer: fn() -> Outcome) -> Ending {
+async fn take(server: &Server, settings: config::Queue, jobs: u64, answer: Answer) -> Ending {
     let engine = Engine::builder(config(server, vec![settings]))
         .handler("test", move |_, _| async move { answer() })
         .until(Until { max_jobs: Some(jobs), max_time: Some(Duration::from_secs(30)), ..Until::default() })
@@ -231,7 +233,7 @@ async fn every_row_of_the_table_of_outcomes() {
 async fn what_charges_no_attempt_comes_to_an_end() {
     let server = Server::start().await;
     let store = Store::open(&server.config(), "test").await.unwrap();
-    let ends: [(fn() -> Outcome, &str); 3] = [
+    let ends: [(Answer, &str); 3] = [
         (
             || Outcome::Defer { reason: "busy".into(), after: Duration::from_millis(1) },
             "deferred too often (4 times): busy",
@@ -258,13 +260,13 @@ async fn a_deferral_is_as_old_as_the_first_since_an_attempt_was_charged() {
     let id = store.queue(&named("q")).add(&[job(1, &old)]).await.unwrap().remove(0);
     let mut settings = queue("q");
     settings.policy.max_defer_age = Duration::from_millis(300);
-    let defer: fn() -> Outcome = || Outcome::Defer { reason: "busy".into(), after: Duration::ZERO };
+    let defer: Answer = || Outcome::Defer { reason: "busy".into(), after: Duration::ZERO };
     // old as it is, it has never been put off
     take(&server, settings.clone(), 2, defer).await;
     assert_eq!(record(&store, &id).await["state"], "delayed");
     tokio::time::sleep(Duration::from_millis(350)).await;
     // an attempt begins the count anew
-    let retry: fn() -> Outcome = || Outcome::Retry { failure: Failure::new("x"), after: Some(Duration::ZERO) };
+    let retry: Answer = || Outcome::Retry { failure: Failure::new("x"), after: Some(Duration::ZERO) };
     take(&server, settings.clone(), 1, retry).await;
     take(&server, settings.clone(), 1, defer).await;
     assert_eq!(record(&store, &id).await["state"], "delayed");
@@ -279,9 +281,9 @@ async fn a_deferral_is_as_old_as_the_first_since_an_attempt_was_charged() {
 async fn attempts_are_used_up_by_retries_and_by_crashes_of_which_three_are_too_many() {
     let server = Server::start().await;
     let store = Store::open(&server.config(), "test").await.unwrap();
-    let crash: fn() -> Outcome = || Outcome::Crashed(Failure::new("killed by signal 11"));
+    let crash: Answer = || Outcome::Crashed(Failure::new("killed by signal 11"));
     for (attempts, limit, answer, reason, made) in [
-        (2, 10, (|| Outcome::retry("no paper")) as fn() -> Outcome, "no paper", 2),
+        (2, 10, (|| Outcome::retry("no paper")) as Answer, "no paper", 2),
         (2, 10, crash, "killed by signal 11", 2),
         // however few traces are kept
         (9, 0, crash, "killed by signal 11; given up after 3 crashes", 3),
