@@ -66,7 +66,7 @@ pub use gates::StoredGate;
 pub(crate) use keys::{Keys, escaped};
 #[cfg(feature = "http")]
 pub(crate) use keyspace::Filled;
-pub(crate) use keyspace::{Collection, Guard, Keyspace, Sieve, Trimmed, Trimming};
+pub(crate) use keyspace::{Collection, Cursor as KeyCursor, Guard, Keyspace, Sieve, Trimmed, Trimming};
 pub use moves::Reset;
 pub use queue::{Counts, MAX_PAGE, Overview, Queue, StoredRateLimit};
 pub use record::JobRecord;

@@ -72,7 +72,7 @@ impl ServerInfo {
         Ok(Self::parse(&text))
     }
 
-    fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str) -> Self {
         let field = |name: &str| field(text, name).map(str::to_owned);
         let redis_version = field("redis_version").unwrap_or_default();
         let (kind, version) = if let Some(version) = field("valkey_version") {

@@ -9,6 +9,7 @@ mod support;
 mod crash;
 mod endpoint;
 mod freeze;
+mod housekeeping;
 mod ledger;
 mod odd;
 mod outage;

@@ -1,4 +1,5 @@
 mod callbacks;
+mod housekeeping;
 mod http;
 mod schedules;
 mod smtp;

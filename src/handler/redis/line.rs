@@ -54,3 +54,9 @@ async fn close_when_idle(line: Weak<Line>, idle: Duration) {
         }
     }
 }
+
+/// As if nobody had used the connection for long.
+#[cfg(test)]
+pub(super) fn close_soon(line: &Arc<Line>) {
+    tokio::spawn(close_when_idle(Arc::downgrade(line), Duration::ZERO));
+}

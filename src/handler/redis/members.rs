@@ -8,7 +8,7 @@ use super::Run;
 use super::sweep::Walk;
 use super::tally::{Stop, shown};
 use super::text::Keys;
-use crate::store::Collection;
+use crate::store::{Collection, Error, KeyCursor};
 
 /// Members taken out in one call.
 const SLICE: usize = 500;
@@ -50,10 +50,9 @@ impl Run<'_, '_> {
             Collection::Other(kind) => return Err(Stop::Unfit(not_members(tag, kind))),
             of => of,
         };
-        let mut cursor = Some("0".to_owned());
-        while let Some(from) = cursor {
-            let members;
-            (cursor, members) = self.keyspace.members(tag, of, &from).await?;
+        let mut cursor = KeyCursor::start();
+        while !cursor.is_at_end() {
+            let members = self.keyspace.members(&mut cursor, tag, of).await?;
             let pairs: Vec<_> = members.into_iter().map(|m| (member.key(&m), m)).collect();
             self.tally.scanned(pairs.len());
             let (pairs, protected) = self.sieve.sift(pairs, |(key, _)| key).await?;
@@ -92,17 +91,16 @@ impl Run<'_, '_> {
                     }
                     of => of,
                 };
-                let mut cursor = Some("0".to_owned());
-                while let Some(from) = cursor {
-                    let members = match self.keyspace.members(&index, of, &from).await {
-                        Err(crate::store::Error::WrongType { .. }) => {
+                let mut cursor = KeyCursor::start();
+                while !cursor.is_at_end() {
+                    let members = match self.keyspace.members(&mut cursor, &index, of).await {
+                        Err(Error::WrongType { .. }) => {
                             self.tally.error(&index, "became something else");
                             break;
                         }
                         page => page?,
                     };
-                    cursor = members.0;
-                    let pairs: Vec<_> = members.1.into_iter().map(|m| (member.key(&m), m)).collect();
+                    let pairs: Vec<_> = members.into_iter().map(|m| (member.key(&m), m)).collect();
                     self.tally.scanned(pairs.len());
                     let asked: Vec<_> = pairs.iter().map(|(key, _)| key.clone()).collect();
                     let gone = self.keyspace.are_gone(&asked).await?;

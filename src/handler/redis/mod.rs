@@ -207,3 +207,6 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use super::tally::Stop;
 use super::text::Keys;
 use crate::config::{End, KeyType, ScoreUnit};
 use crate::job::{UnixMillis, millis};
-use crate::store::{Error, Keyspace, Trimmed, Trimming};
+use crate::store::{Error, KeyCursor, Keyspace, Trimmed, Trimming};
 
 /// Keys changed in one call.
 const SLICE: usize = 1000;
@@ -21,25 +21,28 @@ pub(super) struct Walk<'a> {
     keyspace: &'a Keyspace,
     keys: &'a Keys,
     kind: Option<KeyType>,
-    /// Where to go on; `None` at the end.
-    cursor: Option<String>,
+    cursor: KeyCursor,
+    is_done: bool,
 }
 
 impl<'a> Walk<'a> {
     pub(super) fn new(keyspace: &'a Keyspace, keys: &'a Keys, kind: Option<KeyType>) -> Self {
-        Self { keyspace, keys, kind, cursor: Some("0".to_owned()) }
+        Self { keyspace, keys, kind, cursor: KeyCursor::start(), is_done: false }
     }
 
     /// The next ones, maybe none; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<Bytes>>, Error> {
-        let Some(cursor) = self.cursor.take() else { return Ok(None) };
+        if self.is_done {
+            return Ok(None);
+        }
         match self.keys {
             Keys::Like(pattern) => {
-                let keys;
-                (self.cursor, keys) = self.keyspace.scan(&cursor, pattern, self.kind).await?;
+                let keys = self.keyspace.scan(&mut self.cursor, pattern, self.kind).await?;
+                self.is_done = self.cursor.is_at_end();
                 Ok(Some(keys))
             }
             Keys::One(key) => {
+                self.is_done = true;
                 let found = self.keyspace.kind(key).await?;
                 let fits = found.is_some_and(|found| self.kind.is_none_or(|kind| kind.as_str() == found));
                 Ok(Some(if fits { vec![key.clone()] } else { Vec::new() }))

@@ -31,6 +31,25 @@ pub(crate) struct Keyspace {
     connection: Connection,
 }
 
+/// How far a walk through keys or members has come.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    at: String,
+    is_at_end: bool,
+    /// The server process whose cursor this is.
+    process: Option<String>,
+}
+
+impl Cursor {
+    pub(crate) fn start() -> Self {
+        Self { at: "0".to_owned(), is_at_end: false, process: None }
+    }
+
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.is_at_end
+    }
+}
+
 /// What a key holds, as far as it has members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Collection {
@@ -75,20 +94,35 @@ impl Keyspace {
         Ok(Self { connection })
     }
 
-    /// One step through the key space: where to go on, `None` at the end, and the keys met. Keys that are there from
-    /// beginning to end are met, some maybe twice. A cursor belongs to one server process.
+    /// One step through the key space: the keys met. Keys that are there from beginning to end are met, some maybe twice.
     pub(crate) async fn scan(
         &self,
-        cursor: &str,
+        cursor: &mut Cursor,
         pattern: &str,
         kind: Option<KeyType>,
-    ) -> Result<(Option<String>, Vec<Bytes>), Error> {
-        let mut args: Vec<Value> = [cursor, "MATCH", pattern, "COUNT"].map(Value::from).to_vec();
+    ) -> Result<Vec<Bytes>, Error> {
+        let mut args: Vec<Value> = [cursor.at.as_str(), "MATCH", pattern, "COUNT"].map(Value::from).to_vec();
         args.push(SLICE.into());
         if let Some(kind) = kind {
             args.extend(["TYPE", kind.as_str()].map(Value::from));
         }
-        page("SCAN", self.connection.call("SCAN", args).await?)
+        self.step(cursor, "SCAN", args).await
+    }
+
+    /// One call that moves a cursor. The server tells with it which process it is: the cursor of another one, that was
+    /// restarted or has taken over in between, would skip what it likes, and is an error that passes.
+    async fn step(&self, cursor: &mut Cursor, what: &'static str, args: Vec<Value>) -> Result<Vec<Bytes>, Error> {
+        let (answer, process) =
+            tokio::join!(self.connection.call(what, args), self.connection.call("INFO", vec!["server".into()]));
+        let (at, met) = page(what, answer?)?;
+        let process = ServerInfo::parse(&reply::text("INFO", process?)?).run_id;
+        if cursor.process.get_or_insert_with(|| process.clone()) != &process {
+            let reason = "another server process has taken over".to_owned();
+            return Err(Error::Ambiguous { server: self.connection.server().to_owned(), command: what, reason });
+        }
+        cursor.is_at_end = at == "0";
+        cursor.at = at;
+        Ok(met)
     }
 
     /// What a key is, if it is there.
@@ -135,19 +169,13 @@ impl Keyspace {
     }
 
     /// One step through the members of a collection, as [`Keyspace::scan`].
-    pub(crate) async fn members(
-        &self,
-        key: &Bytes,
-        of: Collection,
-        cursor: &str,
-    ) -> Result<(Option<String>, Vec<Bytes>), Error> {
-        let args = vec![key.clone().into(), cursor.into(), "COUNT".into(), SLICE.into()];
+    pub(crate) async fn members(&self, cursor: &mut Cursor, key: &Bytes, of: Collection) -> Result<Vec<Bytes>, Error> {
+        let args = vec![key.clone().into(), cursor.at.as_str().into(), "COUNT".into(), SLICE.into()];
         if of == Collection::Zset {
-            let (next, parts) = page("ZSCAN", self.connection.call("ZSCAN", args).await?)?;
             // member, score, member, score
-            return Ok((next, parts.into_iter().step_by(2).collect()));
+            return Ok(self.step(cursor, "ZSCAN", args).await?.into_iter().step_by(2).collect());
         }
-        page("SSCAN", self.connection.call("SSCAN", args).await?)
+        self.step(cursor, "SSCAN", args).await
     }
 
     /// Which of the keys are gone.
@@ -242,12 +270,12 @@ impl Keyspace {
     }
 }
 
-/// A step of one of the SCAN commands: where to go on, and what was met.
-fn page(what: &'static str, answer: Value) -> Result<(Option<String>, Vec<Bytes>), Error> {
+/// What one of the SCAN commands answers: where to go on, and what was met.
+fn page(what: &'static str, answer: Value) -> Result<(String, Vec<Bytes>), Error> {
     let mut parts = reply::array(what, answer)?.into_iter();
     let mut part = || parts.next().unwrap_or(Value::Null);
     let next = reply::text(what, part())?;
     let met = reply::array(what, part())?;
     let bytes = |value: Value| value.into_bytes().ok_or_else(|| reply::unexpected(what, "text", &Value::Null));
-    Ok(((next != "0").then_some(next), met.into_iter().map(bytes).collect::<Result<_, _>>()?))
+    Ok((next, met.into_iter().map(bytes).collect::<Result<_, _>>()?))
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::Cost::Flat;
 use super::*;
-use crate::store::keyspace::{Collection, Keyspace, Trimming};
+use crate::store::keyspace::{Collection, Cursor, Keyspace, Trimming};
 
 /// Puts entries ARGV[1] to ARGV[1] + 4999 into a list, a sorted set, a set and a stream, and into strings of their own.
 const LONG: &str = "local list, zset, strings = {}, {}, {}
@@ -29,18 +29,18 @@ pub(super) async fn all(long: &Long) {
     let keyspace = Keyspace::open(&long.server.config()).await.unwrap();
     let key = |name: &'static str| Bytes::from_static(name.as_bytes());
     long.quick("housekeeping: scan, unlink 1000", Flat, async |_| {
-        let (_, keys) = keyspace.scan("0", "house:*", None).await.unwrap();
+        let keys = keyspace.scan(&mut Cursor::start(), "house:*", None).await.unwrap();
         keyspace.unlink(&keys).await.unwrap();
     })
     .await;
     long.quick("housekeeping: time to live for 1000", Flat, async |_| {
-        let (_, keys) = keyspace.scan("0", "house:*", None).await.unwrap();
+        let keys = keyspace.scan(&mut Cursor::start(), "house:*", None).await.unwrap();
         let keys: Vec<_> = keys.into_iter().map(|key| (key, Duration::from_secs(60))).collect();
         keyspace.expire(&keys, true, false, keys.len()).await.unwrap();
     })
     .await;
     long.quick("housekeeping: 500 members with their keys, and without", Flat, async |_| {
-        let (_, members) = keyspace.members(&key("long:set"), Collection::Set, "0").await.unwrap();
+        let members = keyspace.members(&mut Cursor::start(), &key("long:set"), Collection::Set).await.unwrap();
         let pairs: Vec<_> = members.into_iter().take(500).map(|member| (member.clone(), member)).collect();
         keyspace.drop_gone(&key("long:set"), &pairs[..250]).await.unwrap().unwrap();
         keyspace.drop_all(&key("long:set"), &pairs[250..]).await.unwrap().unwrap();
