@@ -32,7 +32,6 @@ impl Keys {
     }
 
     /// The `MATCH` pattern that finds every key of the queue.
-    #[cfg(feature = "daemon")]
     pub(crate) fn pattern(&self) -> String {
         format!("{}*", escaped(&self.base))
     }
@@ -220,15 +219,41 @@ pub(crate) fn is_free(id: &JobId) -> bool {
                 | "oxherd.gates"
         );
     let below = ["0:", "de:", "dn:", "metrics:"].iter().any(|start| id.starts_with(start))
-        || ["lock", "logs", "dependencies", "processed", "failed", "unsuccessful"]
-            .iter()
-            .any(|end| id.rsplit_once(':').is_some_and(|(_, last)| last == *end));
+        || id.rsplit_once(':').is_some_and(|(_, last)| PARTS.contains(&last));
     // of what belongs to schedulers only iterations are jobs
     let scheduler = id.strip_prefix("repeat:").is_some_and(|rest| {
         !rest.rsplit_once(':').is_some_and(|(_, at)| !at.is_empty() && at.bytes().all(|byte| byte.is_ascii_digit()))
     });
     !(of_the_queue || below || scheduler)
 }
+
+/// What a key of a queue is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Job,
+    /// A job's lock, log, or notes on its children.
+    Part,
+    Marker,
+    Deduplication,
+    /// Anything else that belongs to the queue as a whole.
+    Queue,
+}
+
+/// What a key is by its name behind the queue's base.
+pub(crate) fn kind_of(name: &str) -> Kind {
+    let part = |(job, last): (&str, &str)| PARTS.contains(&last) && is_free(&JobId::stored(job));
+    match name {
+        "marker" => Kind::Marker,
+        _ if name.starts_with("de:") => Kind::Deduplication,
+        _ if name.starts_with("dn:") || name.starts_with("metrics:") => Kind::Queue,
+        _ if name.rsplit_once(':').is_some_and(part) => Kind::Part,
+        _ if is_free(&JobId::stored(name)) => Kind::Job,
+        _ => Kind::Queue,
+    }
+}
+
+/// What is kept of a job beside its hash.
+const PARTS: [&str; 6] = ["lock", "logs", "dependencies", "processed", "failed", "unsuccessful"];
 
 /// Standard base64 with padding.
 fn base64(bytes: &[u8]) -> String {
@@ -288,6 +313,28 @@ mod tests {
             ["", "0", "0:1", "wait", "completed", "meta", "repeat", "repeat:s", "de:x", "metrics:failed", "1:lock"]
         {
             assert!(!is_free(&JobId::stored(id)), "{id}");
+        }
+    }
+
+    #[test]
+    fn keys_of_a_queue_are_told_apart() {
+        for (name, kind) in [
+            ("1", Kind::Job),
+            ("repeat:s:1700000000000", Kind::Job),
+            ("1:lock", Kind::Part),
+            ("repeat:s:1700000000000:logs", Kind::Part),
+            ("marker", Kind::Marker),
+            ("de:x", Kind::Deduplication),
+            ("de:x:lock", Kind::Deduplication),
+            ("dn:x", Kind::Queue),
+            ("meta", Kind::Queue),
+            ("wait", Kind::Queue),
+            ("repeat:s", Kind::Queue),
+            ("metrics:failed", Kind::Queue),
+            ("metrics:completed:data", Kind::Queue),
+            ("stalled-check", Kind::Queue),
+        ] {
+            assert_eq!(kind_of(name), kind, "{name}");
         }
     }
 

@@ -165,6 +165,7 @@ scripts! {
     MOVE_STALLED_JOBS_TO_WAIT = "move_stalled_jobs_to_wait",
     MOVE_TO_ACTIVE = "move_to_active",
     OBLITERATE = "obliterate",
+    ORPHANS = "orphans",
     OVERVIEW = "overview",
     PAUSE = "pause",
     POST_GATES = "post_gates",

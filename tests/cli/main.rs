@@ -13,6 +13,7 @@ mod example;
 mod flows;
 mod harness;
 mod jobs;
+mod orphans;
 mod queues;
 mod run;
 mod schedule_verbs;

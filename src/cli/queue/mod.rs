@@ -3,6 +3,7 @@
 mod empty;
 mod limit;
 mod ls;
+mod orphans;
 mod pause;
 mod show;
 
@@ -26,6 +27,7 @@ pub enum Verb {
     Drain(empty::Drain),
     Clean(empty::Clean),
     Obliterate(empty::Obliterate),
+    Orphans(orphans::Orphans),
 }
 
 impl Verb {
@@ -39,6 +41,7 @@ impl Verb {
             Self::Drain(drain) => drain.execute(session),
             Self::Clean(clean) => clean.execute(session),
             Self::Obliterate(obliterate) => obliterate.execute(session),
+            Self::Orphans(orphans) => orphans.execute(session),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::Cost::Flat;
 use super::*;
 use crate::job::State;
-use crate::store::{Posted, Selection, StoredGate, Update};
+use crate::store::{Orphan, OrphanKind, Posted, Selection, StoredGate, Update};
 
 /// Some job of each state.
 const JOBS: [&str; 6] = ["250000", "d100000", "p25000", "c25000", "f25000", "a5000"];
@@ -92,5 +92,18 @@ pub(super) async fn all(long: &Long) {
         })
         .await;
     }
+    // the lists are read whole, and then walked along for each job in no state
+    let stray = "redis.call('HSET', 'bull:q:stray', 'name', 'work', 'timestamp', '1') return 1";
+    long.lua(stray, &[]).await;
+    long.quick("orphans: two in no state", Flat, async |_| {
+        let mut orphans = queue.orphans(Duration::ZERO).await.unwrap();
+        a_while(orphans.next()).await;
+        let key = "bull:q:stray".to_owned();
+        let stray = Orphan { kind: OrphanKind::Job, key, age_ms: 0 };
+        let waits = Orphan { key: "bull:q:250000".into(), ..stray.clone() };
+        let gone = queue.delete_orphans(vec![stray, waits]).await.unwrap();
+        assert!(gone.iter().all(|orphan| orphan.key == "bull:q:stray"), "{gone:?}");
+    })
+    .await;
     long.quick("queue names", Flat, async |_| a_while(long.store.queue_names()).await).await;
 }
