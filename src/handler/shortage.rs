@@ -49,9 +49,12 @@ impl Shortage {
         Outcome::PutOff { reason: reason.to_owned(), after }
     }
 
-    /// A job was begun.
+    /// A job was begun. It ends the shortage once it is time to try again: in the middle of it some get what others let go.
     pub(super) fn is_over(&self) {
-        if self.met.load(Ordering::Acquire) && self.met.swap(false, Ordering::AcqRel) {
+        if self.met.load(Ordering::Acquire)
+            && !matches!(self.gate.standing(), Standing::Shut { .. })
+            && self.met.swap(false, Ordering::AcqRel)
+        {
             self.rest.lock().expect("no code panics while holding this lock").reset();
             self.gate.open();
         }
@@ -85,6 +88,9 @@ mod tests {
         assert!(gate.admits(), "a second one at the same time does not count");
         let second = wait(shortage.met(Errno::EMFILE));
         assert!(second > first, "{first:?} {second:?}");
+        shortage.is_over();
+        assert!(!gate.admits(), "another one got what this one let go");
+        tokio::time::advance(second).await;
         shortage.is_over();
         assert!(gate.is_open());
         assert!(wait(shortage.met(Errno::EAGAIN)) < second);

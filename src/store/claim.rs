@@ -112,11 +112,12 @@ impl WorkQueue {
 
     /// Renews locks; says which jobs are not ours any more, and which are to be cancelled. Safe to repeat.
     ///
-    /// Goes over the connection of its own that renewals have. Waits for an answer no longer than a third
+    /// Goes over the connection of its own that renewals have, if it can be opened. Waits for an answer no longer than a third
     /// of a lock's life, so that another connection can still be tried.
     pub(crate) async fn extend_locks(&self, held: &[Held]) -> Result<Renewal, Error> {
         let mut renewal = Renewal::default();
-        let connection = self.store.renewal().await?;
+        // where none can be had, for want of descriptors, the shared one will do
+        let connection = self.store.renewal().await.unwrap_or_else(|_| self.store.command());
         for batch in held.chunks(RENEW) {
             let mut args = Vec::with_capacity(2 + 3 * batch.len());
             args.extend([self.base.clone(), self.lock.clone()]);

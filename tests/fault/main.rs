@@ -17,5 +17,6 @@ mod proxy;
 mod queue;
 mod scene;
 mod schedule;
+mod shortage;
 mod stop;
 mod wire;

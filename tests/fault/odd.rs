@@ -125,34 +125,6 @@ fn f70_odd_text_is_carried_byte_for_byte() {
 }
 
 #[test]
-fn f20_f22_programs_that_cannot_be_started_cost_no_attempt() {
-    let redis = Redis::start();
-    let settings = format!(
-        "{SHORT}[queues.work]\nhandler = \"nap\"\nconcurrency = 40\nattempts = 1\n[handlers.nap.command]\nargv = [\"sleep\", \"0.3\"]\n"
-    );
-    let mut daemon = Daemon::start(&redis, &settings);
-    add(&redis, "work", 1..=1, |_| "{}".into());
-    all_completed(&redis, "work", 1);
-    let limit = |files: &str| {
-        let arguments = ["--pid", &daemon.id().to_string(), &format!("--nofile={files}:4096")];
-        assert!(std::process::Command::new("prlimit").args(arguments).status().unwrap().success());
-    };
-    limit("40");
-    add(&redis, "work", 2..=60, |_| "{}".into());
-    let postponed = || redis.number(&["ZCARD", &key("work", "delayed")]);
-    eventually("all have been tried", || postponed() + u64::try_from(finished(&redis, "work")).unwrap() == 60);
-    assert!(postponed() > 0 && daemon.log().contains("cannot start sleep for now"), "{}", daemon.log());
-    limit("1024");
-    // now instead of when their wait is over
-    for id in redis.list(&["ZRANGE", &key("work", "delayed"), "0", "-1"]) {
-        redis.call(&["ZADD", &key("work", "delayed"), "1", &id]);
-    }
-    ring(&redis);
-    all_completed(&redis, "work", 60);
-    assert_eq!(daemon.stop(), Some(0));
-}
-
-#[test]
 fn f67_jobs_that_retry_by_absurd_numbers_end() {
     let redis = Redis::start();
     let ledger = Ledger::answering(|run| if run.nth == 1 { 500 } else { 200 });

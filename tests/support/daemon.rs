@@ -1,6 +1,8 @@
 //! The real binary: `oxherd run` in the background, and its other verbs.
 
 use std::fs::File;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -32,12 +34,37 @@ impl Daemon {
         Self::begin(&redis.url(), toml, arguments)
     }
 
+    /// As [`Daemon::start`], as a user that is not root, which limits on processes do not hold for. Others than root start it
+    /// as themselves.
+    pub fn start_unprivileged(redis: &Redis, toml: &str) -> Self {
+        /// Of nobody, as a rule.
+        const USER: u32 = 65534;
+        let directory = Self::directory_with(&redis.url(), toml);
+        if !nix::unistd::geteuid().is_root() {
+            let child = Self::spawn(&directory, &[]);
+            return Self { child, directory };
+        }
+        redis.let_others_in();
+        std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        // the one that was built may be where only we can go
+        let program = directory.path().join("oxherd");
+        std::fs::copy(env!("CARGO_BIN_EXE_oxherd"), &program).unwrap();
+        let mut command = Self::command(&program, &directory, &[]);
+        let child = command.uid(USER).gid(USER).spawn().unwrap();
+        Self { child, directory }
+    }
+
     fn begin(url: &str, toml: &str, arguments: &[&str]) -> Self {
+        let directory = Self::directory_with(url, toml);
+        let child = Self::spawn(&directory, arguments);
+        Self { child, directory }
+    }
+
+    fn directory_with(url: &str, toml: &str) -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
         let text = format!("[redis]\nurl = \"{url}\"\n[log]\nformat = \"json\"\n{toml}");
         std::fs::write(directory.path().join("oxherd.toml"), text).unwrap();
-        let child = Self::spawn(&directory, arguments);
-        Self { child, directory }
+        directory
     }
 
     /// Starts it again on the same file, the former one being gone.
@@ -46,16 +73,20 @@ impl Daemon {
     }
 
     fn spawn(directory: &tempfile::TempDir, arguments: &[&str]) -> Child {
+        Self::command(Path::new(env!("CARGO_BIN_EXE_oxherd")), directory, arguments).spawn().unwrap()
+    }
+
+    fn command(program: &Path, directory: &tempfile::TempDir, arguments: &[&str]) -> Command {
         let log = File::options().create(true).append(true).open(directory.path().join("log")).unwrap();
-        Command::new(env!("CARGO_BIN_EXE_oxherd"))
+        let mut command = Command::new(program);
+        command
             .args(["run", "-c", "oxherd.toml"])
             .args(arguments)
             .current_dir(directory.path())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap()
+            .stderr(log);
+        command
     }
 
     pub fn log(&self) -> String {
@@ -76,6 +107,20 @@ impl Daemon {
     /// Of the process.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Sets the soft limit on one of its resources, as prlimit names them.
+    pub fn limit(&self, resource: &str, most: &str) {
+        let process = format!("/proc/{}", self.id());
+        let owner = std::fs::metadata(process).unwrap().uid();
+        let arguments = ["--pid", &self.id().to_string(), &format!("--{resource}={most}:")];
+        let mut command = Command::new("prlimit");
+        command.args(arguments);
+        if owner != nix::unistd::geteuid().as_raw() {
+            // a root without all its capabilities may not
+            command.uid(owner).gid(owner);
+        }
+        assert!(command.status().unwrap().success(), "prlimit {arguments:?}");
     }
 
     pub fn is_running(&mut self) -> bool {

@@ -1,6 +1,7 @@
 //! A private redis-server on a unix socket in a fresh directory.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -69,6 +70,13 @@ impl Redis {
 
     pub fn socket(&self) -> PathBuf {
         self.directory.path().join("redis.sock")
+    }
+
+    /// Lets other users connect.
+    pub fn let_others_in(&self) {
+        for (path, mode) in [(self.directory.path(), 0o755), (&self.socket(), 0o777)] {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        }
     }
 
     /// As oxherd and the programs of tests/interop understand it.

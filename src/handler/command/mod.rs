@@ -18,19 +18,22 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::child::{Input, Streams};
+use super::circuit::Since;
 use super::error::Refused;
 use super::keeper::{Launch, NotStarted, Step};
 use super::pipes::{self, Incoming};
 use super::program::{Program, refuse_nul};
 use super::template::Field;
 use super::wire::{self, Heard, Lines, Listener};
-use super::{Handler, JobContext, Running};
+use super::{Gate, Handler, JobContext, Running};
 use crate::config::CommandHandler;
 use crate::job::{Failure, Job, Outcome};
 
 mod output;
+mod starts;
 
 use output::{Kept, drain};
+use starts::Starts;
 
 /// The end of stderr, for the reason of a failure.
 const STDERR_TAIL: usize = 8 * 1024;
@@ -51,6 +54,7 @@ struct Run {
     program: Program,
     arguments: Vec<Argument>,
     max_output: usize,
+    starts: Starts,
 }
 
 enum Argument {
@@ -77,7 +81,7 @@ impl Command {
             options_ended |= text == "--";
             arguments.push(Argument::parse(text, options_ended)?);
         }
-        Ok(Self { run: Arc::new(Run { program, arguments, max_output }) })
+        Ok(Self { run: Arc::new(Run { program, arguments, max_output, starts: Starts::default() }) })
     }
 }
 
@@ -110,6 +114,10 @@ fn placeholder_in(text: &str) -> Option<&str> {
 impl Handler for Command {
     fn reads_children(&self) -> bool {
         true
+    }
+
+    fn gate(&self) -> Option<&Gate> {
+        Some(self.run.starts.gate())
     }
 
     fn run(&self, job: Arc<Job>, ctx: JobContext) -> Running {
@@ -175,15 +183,17 @@ impl Run {
     }
 
     async fn exchange(&self, program: Launch, envelope: &[u8], ctx: &JobContext) -> Outcome {
+        let since = self.starts.begin();
         let (lines, channel) = match pipes::from_child() {
             Ok(channel) => channel,
-            Err(error) => return self.not_started(&error.into()),
+            Err(error) => return self.not_started(since, &error.into()),
         };
         let input = Input::Text(envelope);
         let (mut child, streams) = match self.program.start(&program, input, vec![channel]).await {
             Ok(started) => started,
-            Err(error) => return self.not_started(&error),
+            Err(error) => return self.not_started(since, &error),
         };
+        self.starts.done();
         let Streams { stdin, written, stdout, stderr } = streams;
         let mut printed = Kept::both_ends(self.max_output);
         let mut complaints = Kept::end(STDERR_TAIL);
@@ -259,6 +269,9 @@ impl Run {
             Ok(Err(_)) => self.keeper_killed(),
             Ok(Ok(end)) => {
                 let complaints = complaints.into_bytes();
+                if listener.stated.is_some() || !matches!(end.status.code(), Some(126 | 127)) {
+                    self.starts.works();
+                }
                 match (listener.undone, listener.stated) {
                     (Some(undone), _) => undone,
                     // the program's own word beats its exit code
@@ -266,14 +279,14 @@ impl Run {
                         |asked| failure(&format!("the program {asked}"), &complaints),
                         || wire::value(printed.into_bytes()),
                     ),
-                    (None, None) => self.outcome(end.status, printed, &complaints),
+                    (None, None) => self.outcome(since, end.status, printed, &complaints),
                 }
             }
         }
     }
 
     /// The exit code table.
-    fn outcome(&self, status: ExitStatus, printed: Kept, complaints: &[u8]) -> Outcome {
+    fn outcome(&self, since: Since, status: ExitStatus, printed: Kept, complaints: &[u8]) -> Outcome {
         let Some(code) = status.code() else {
             let number = status.signal().unwrap_or_default();
             let name = Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |s| s.to_string());
@@ -286,7 +299,9 @@ impl Run {
             75 => Outcome::Defer { reason: failure(&what, complaints).message, after: wire::DEFER },
             126 | 127 => {
                 let what = format!("handler broken: {} ended with {what}", self.program.path());
-                Outcome::Defer { reason: failure(&what, complaints).message, after: wire::DEFER }
+                let reason = failure(&what, complaints).message;
+                self.starts.is_broken(since, &reason);
+                Outcome::Defer { reason, after: wire::DEFER }
             }
             _ => Outcome::Retry { failure: failure(&what, complaints), after: None },
         }
@@ -298,15 +313,16 @@ impl Run {
     }
 
     /// The program could not be started: not the job's fault, unless its arguments are too long.
-    fn not_started(&self, failed: &NotStarted) -> Outcome {
+    fn not_started(&self, since: Since, failed: &NotStarted) -> Outcome {
         if failed.step == Step::Keeper {
             return self.keeper_killed();
         }
         let reason = self.program.why_not_started(failed);
-        if failed.error.raw_os_error() == Some(Errno::E2BIG as i32) {
+        let errno = Errno::from_raw(failed.error.raw_os_error().unwrap_or_default());
+        if errno == Errno::E2BIG {
             return Outcome::fail(reason);
         }
-        Outcome::Defer { reason, after: wire::DEFER }
+        self.starts.failed(since, errno, reason)
     }
 }
 

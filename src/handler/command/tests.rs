@@ -11,9 +11,9 @@ use std::os::fd::AsRawFd;
 use tempfile::TempDir;
 
 use super::*;
-use crate::handler::CancelReason;
 use crate::handler::program::INHERITED;
 use crate::handler::testing::{context, job};
+use crate::handler::{CancelReason, Standing};
 
 fn config(argv: &[&str]) -> CommandHandler {
     CommandHandler::new(argv.iter().map(|text| (*text).to_owned()).collect())
@@ -61,6 +61,13 @@ fn defer_reason(outcome: Outcome) -> String {
     match outcome {
         Outcome::Defer { reason, after } if after == Duration::from_secs(30) => reason,
         other => panic!("expected a deferral of 30 s, got {other:?}"),
+    }
+}
+
+fn put_off_reason(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::PutOff { reason, .. } => reason,
+        other => panic!("expected put off, got {other:?}"),
     }
 }
 
@@ -435,13 +442,44 @@ async fn f89_a_broken_handler_costs_no_attempt() {
     std::fs::set_permissions(at("strange"), executable).unwrap();
     for (program, want) in [("missing", "ENOENT"), ("plain", "EACCES"), ("strange", "ENOENT")] {
         let program = at(program);
-        let reason = defer_reason(run(config(&[&program]), job("null")).await);
+        let reason = put_off_reason(run(config(&[&program]), job("null")).await);
         assert!(reason.starts_with(&format!("handler broken: cannot start {program}: {want}: ")), "{reason}");
     }
     let mut gone = config(&["true"]);
     gone.program.directory = Some(PathBuf::from("/no/such/place"));
-    let reason = defer_reason(run(gone, job("null")).await);
+    let reason = put_off_reason(run(gone, job("null")).await);
     assert!(reason.starts_with("handler broken: cannot start true in directory /no/such/place: ENOENT"), "{reason}");
+}
+
+#[tokio::test]
+async fn f89_a_program_broken_three_times_in_a_row_is_left_alone_until_a_run_works() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("program");
+    let handler = Command::new(config(&[path.to_str().unwrap()])).unwrap();
+    let run = async || handler.run(Arc::new(job("null")), context()).await;
+    let write = |script: &str| {
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&path, executable).unwrap();
+    };
+    let gate = handler.gate().unwrap();
+    put_off_reason(run().await);
+    write("exit 127");
+    defer_reason(run().await);
+    // what fails by itself works
+    write("exit 1");
+    retry(run().await);
+    write("exit 126");
+    defer_reason(run().await);
+    defer_reason(run().await);
+    assert!(gate.is_open());
+    std::fs::remove_file(&path).unwrap();
+    put_off_reason(run().await);
+    let Standing::Shut { why, until: Some(_) } = gate.standing() else { panic!() };
+    assert!(why.starts_with("3 failures in a row, the last: handler broken: cannot start "), "{why}");
+    write("exit 0");
+    assert!(matches!(run().await, Outcome::Complete(_)));
+    assert!(gate.is_open());
 }
 
 #[tokio::test]
