@@ -4,7 +4,7 @@ use std::io;
 
 use super::bulk::BulkError;
 use super::exit::Exit;
-use crate::{config, daemon, engine, store};
+use crate::{config, daemon, engine, handler, store};
 
 /// A verb's failure.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,9 @@ pub enum Error {
     /// Printed as the problems themselves.
     #[error(transparent)]
     Config(#[from] config::Error),
+    /// A handler that cannot be built from its settings.
+    #[error(transparent)]
+    Handler(#[from] handler::Error),
     #[error(transparent)]
     Store(#[from] store::Error),
     #[error(transparent)]
@@ -45,7 +48,7 @@ impl Error {
             Self::Usage(_) => Exit::Usage,
             Self::Input(_) | Self::Bulk(_) => Exit::BadInput,
             Self::NoAnswer(_) => Exit::Unreachable,
-            Self::Config(_) => Exit::Refused,
+            Self::Config(_) | Self::Handler(_) => Exit::Refused,
             Self::Store(error) => store_exit(error),
             Self::Daemon(error) => daemon_exit(error),
             Self::Output(_) => Exit::Internal,

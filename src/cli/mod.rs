@@ -7,6 +7,7 @@ mod config;
 mod consent;
 mod enqueue;
 mod error;
+mod exec;
 mod exit;
 mod flow;
 mod healthcheck;
@@ -79,6 +80,8 @@ enum Verb {
     Run(run::Run),
     /// Read and validate the configuration, without network (exit 0 or 78)
     Check(check::Check),
+    /// Run one job through its real handler without Redis, or check a program that is to do jobs
+    Exec(exec::Exec),
     /// Look at queues, and pause, limit or empty them
     #[command(subcommand)]
     Queue(queue::Verb),
@@ -131,6 +134,7 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<Exit, Error> {
     match verb {
         Verb::Run(run) => run.execute(session),
         Verb::Check(check) => check.execute(session),
+        Verb::Exec(exec) => exec.execute(session),
         Verb::Queue(verb) => verb.execute(session),
         Verb::Job(verb) => verb.execute(session),
         Verb::Schedule(verb) => verb.execute(session),

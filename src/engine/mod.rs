@@ -52,6 +52,8 @@ use tokio::sync::{mpsc, watch};
 
 pub use error::Error;
 pub use event::{Event, Observer};
+#[cfg(feature = "daemon")]
+pub(crate) use executor::execute;
 pub use phase::Phase;
 pub use status::{QueueSnapshot, RunningJob, ShutGate, Snapshot};
 

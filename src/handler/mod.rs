@@ -47,6 +47,8 @@ mod wire;
 
 pub use actions::ActionError;
 pub(crate) use actions::{Actions, Doing};
+#[cfg(all(unix, feature = "daemon"))]
+pub(crate) use child::{Child, Input};
 pub(crate) use context::Attempt;
 pub use context::{CancelReason, JobContext};
 pub use error::{Error, Refused, TemplateError};
@@ -54,9 +56,15 @@ pub use gate::{Gate, Pass, Standing};
 #[cfg(feature = "http")]
 pub(crate) use http::callback::{Callbacks, Deaf};
 #[cfg(all(unix, feature = "daemon"))]
+pub(crate) use keeper::{Keepers, Launch, NotStarted};
+#[cfg(all(unix, feature = "daemon"))]
 pub(crate) use leftovers::{Stat, end_leftovers};
+#[cfg(all(unix, feature = "daemon"))]
+pub(crate) use pipes::Incoming;
 pub use registry::{Registry, Router};
 pub(crate) use report::{Part, Settled};
+#[cfg(all(unix, feature = "daemon"))]
+pub(crate) use wire::{Heard, LOG_LINE, Lines, job_frame, snippet};
 
 /// The future a handler returns.
 pub type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;

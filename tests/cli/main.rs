@@ -10,6 +10,7 @@ mod cancel;
 mod check;
 mod docs;
 mod example;
+mod exec;
 mod flows;
 mod harness;
 mod jobs;
