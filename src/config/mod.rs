@@ -52,8 +52,8 @@ pub use diff::Diff;
 pub use error::{Error, Place, Position, Problem, Severity};
 pub use handler::{
     AllowedHost, Answer, Breaker, Busy, CommandHandler, End, Gone, Handler, Housekeeping, HttpHandler, KeyType,
-    LogHandler, MailTemplates, MailTls, OWN_ROOT, OnAmbiguous, OnPartial, PemFile, Program, RedisHandler, ScoreUnit,
-    SmtpHandler, Warm,
+    LogHandler, MailTemplates, MailTls, OWN_ROOT, OnAmbiguous, OnPartial, PemFile, ProcessHandler, Program,
+    RedisHandler, ScoreUnit, SmtpHandler, Transport, Warm, Workers,
 };
 pub use invalid::Invalid;
 #[cfg(feature = "daemon")]

@@ -133,6 +133,26 @@ const HANDLER: &[(&str, Shape)] = &[
         ]),
     ),
     (
+        "process",
+        Table(&[
+            ("argv", Value),
+            ("directory", Value),
+            ("env", Named(&SECRET)),
+            ("env_allow", Value),
+            ("kill_after", Value),
+            ("workers", Table(&[("min", Value), ("max", Value)])),
+            ("transport", Value),
+            ("slots", Value),
+            ("start_timeout", Value),
+            ("idle", Value),
+            ("max_jobs", Value),
+            ("max_age", Value),
+            ("max_memory", Value),
+            ("ping", Value),
+            ("max_frame", Value),
+        ]),
+    ),
+    (
         "smtp",
         Table(&[
             ("url", SECRET),

@@ -31,6 +31,8 @@ pub mod log;
 #[cfg(all(unix, feature = "command"))]
 mod pipes;
 #[cfg(all(unix, feature = "command"))]
+mod process;
+#[cfg(all(unix, feature = "command"))]
 mod program;
 mod redis;
 mod registry;
@@ -69,6 +71,9 @@ pub(crate) use wire::{Heard, LOG_LINE, Lines, job_frame, snippet};
 /// The future a handler returns.
 pub type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
+/// The way of a handler to its end.
+pub type Closing = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Does jobs.
 pub trait Handler: Send + Sync + 'static {
     /// Runs one attempt of a job.
@@ -97,6 +102,16 @@ pub trait Handler: Send + Sync + 'static {
     /// Where the handler says that it can do nothing for now, so that no jobs are taken for it.
     fn gate(&self) -> Option<&Gate> {
         None
+    }
+
+    /// Gets ready for jobs: called before a queue that uses the handler is worked, and again for each further one. Jobs may
+    /// come without it.
+    fn start(&self) {}
+
+    /// Puts away what the handler keeps between jobs, once those that run have ended; resolves when all of it is gone. No
+    /// queue uses the handler any more.
+    fn close(&self) -> Closing {
+        Box::pin(std::future::ready(()))
     }
 
     /// How long the future may take to return once it is told to stop.

@@ -116,6 +116,12 @@ fn build(
         config::Handler::Command(config) => {
             Ok(Arc::new(super::command::Command::new(config.clone()).map_err(refused)?))
         }
+        #[cfg(all(unix, feature = "command"))]
+        config::Handler::Process(config) => {
+            Ok(Arc::new(super::process::Process::new(name, config.clone()).map_err(refused)?))
+        }
+        #[cfg(not(all(unix, feature = "command")))]
+        config::Handler::Process(_) => Err(Error::LeftOut { handler: name.to_owned(), kind: "process" }),
         #[cfg(not(all(unix, feature = "command")))]
         config::Handler::Command(_) => Err(Error::LeftOut { handler: name.to_owned(), kind: "command" }),
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 mod allowed;
 mod command;
 mod http;
+mod process;
 mod program;
 mod redis;
 mod smtp;
@@ -14,6 +15,7 @@ pub use allowed::AllowedHost;
 pub(crate) use allowed::is_within;
 pub use command::CommandHandler;
 pub use http::{Breaker, Gone, HttpHandler};
+pub use process::{ProcessHandler, Transport, Workers};
 pub use program::Program;
 pub use redis::{Busy, End, Housekeeping, KeyType, OWN_ROOT, RedisHandler, ScoreUnit, Warm};
 pub use smtp::{MailTemplates, MailTls, OnAmbiguous, OnPartial, PemFile, SmtpHandler};
@@ -24,6 +26,7 @@ pub enum Handler {
     Http(HttpHandler),
     Command(CommandHandler),
     Smtp(Box<SmtpHandler>),
+    Process(ProcessHandler),
     Log(LogHandler),
     Redis(Box<RedisHandler>),
 }

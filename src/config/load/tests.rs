@@ -476,6 +476,19 @@ fn f127_handlers_are_checked() {
         ("command]\nargv = [\"x\", 1]", "argv must be a text, got 1"),
         ("command]\nargv = [\"x\"]\nenv = { \"A=B\" = \"\" }", "\"A=B\" is not the name of a variable"),
         ("command]\nargv = [\"x\"]\nenv_allow = [\"OXHERD_QUEUE\"]", "OXHERD_QUEUE is a name oxherd sets itself"),
+        ("process]\nworkers = 2", "a process handler needs argv"),
+        (
+            "process]\nargv = [\"x\", \"{data.id}\"]",
+            "placeholder {data.id} cannot be filled in: the processes of a pool are started before there is a job",
+        ),
+        ("process]\nargv = [\"x\"]\nworkers = 0", "workers must be at least 1, got 0"),
+        (
+            "process]\nargv = [\"x\"]\nworkers = \"many\"",
+            "workers must be a number, or a table of min and max, got \"many\"",
+        ),
+        ("process]\nargv = [\"x\"]\nworkers = { min = 3, max = 2 }", "min must not be greater than max, got 3 and 2"),
+        ("process]\nargv = [\"x\"]\ntransport = \"tcp\"", "transport must be \"fds\" or \"stdio\", got \"tcp\""),
+        ("process]\nargv = [\"x\"]\nmax_memory = \"1KiB\"", "max_memory must be at least 1MiB, got \"1KiB\""),
         ("log]\nduration = 5", "duration must be a duration, got 5"),
     ] {
         let text = format!("[queues.q]\nhandler = \"h\"\n[handlers.h.{table}\n");
@@ -489,7 +502,7 @@ fn f127_handlers_are_checked() {
         short(&Files::one(none).one_problem()),
         (
             "error: handler \"h\" does not say its kind",
-            "the kind is the name of its table: [handlers.h.http], [handlers.h.command], [handlers.h.smtp], [handlers.h.log], [handlers.h.redis]"
+            "the kind is the name of its table: [handlers.h.http], [handlers.h.command], [handlers.h.process], [handlers.h.smtp], [handlers.h.log], [handlers.h.redis]"
         )
     );
 }

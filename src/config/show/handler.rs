@@ -7,7 +7,7 @@ use crate::config::locate::mask_urls;
 use crate::config::units::show_size;
 use crate::config::{
     Answer, Breaker, Busy, CommandHandler, End, Gone, Handler, Housekeeping, HttpHandler, LogHandler, MailTls,
-    OnAmbiguous, OnPartial, Program, RateLimit, RedisHandler, ScoreUnit, SmtpHandler,
+    OnAmbiguous, OnPartial, ProcessHandler, Program, RateLimit, RedisHandler, ScoreUnit, SmtpHandler,
 };
 
 pub(super) fn handler_table(handler: &Handler) -> Table {
@@ -15,6 +15,7 @@ pub(super) fn handler_table(handler: &Handler) -> Table {
         Handler::Http(config) => ("http", http(config)),
         Handler::Command(config) => ("command", command(config)),
         Handler::Smtp(config) => ("smtp", smtp(config)),
+        Handler::Process(config) => ("process", process(config)),
         Handler::Log(config) => ("log", log(config)),
         Handler::Redis(config) => ("redis", redis(config)),
     };
@@ -59,6 +60,25 @@ fn breaker_table(breaker: Breaker) -> Table {
 fn command(config: &CommandHandler) -> Table {
     let mut table = program(&config.program);
     table.insert("max_output".into(), show_size(config.max_output).into());
+    table
+}
+
+fn process(config: &ProcessHandler) -> Table {
+    let off = || Value::from(false);
+    let mut table = program(&config.program);
+    let workers = [("min", config.workers.min), ("max", config.workers.max)];
+    table.extend(named([
+        ("workers", named(workers.map(|(name, number)| (name, Value::from(number)))).into()),
+        ("transport", config.transport.as_str().into()),
+        ("slots", config.slots.into()),
+        ("start_timeout", duration(config.start_timeout)),
+        ("idle", config.idle.map_or_else(off, duration)),
+        ("max_jobs", config.max_jobs.map_or_else(off, |jobs| Value::from(i64::try_from(jobs).unwrap_or(i64::MAX)))),
+        ("max_age", config.max_age.map_or_else(off, duration)),
+        ("max_memory", config.max_memory.map_or_else(off, |bytes| show_size(bytes).into())),
+        ("ping", config.ping.map_or_else(off, duration)),
+        ("max_frame", show_size(config.max_frame).into()),
+    ]));
     table
 }
 

@@ -29,19 +29,19 @@ use super::{Gate, Handler, JobContext, Running};
 use crate::config::CommandHandler;
 use crate::job::{Failure, Job, Outcome};
 
-mod output;
+pub(super) mod output;
 mod starts;
 
 use output::{Kept, drain};
 use starts::Starts;
 
 /// The end of stderr, for the reason of a failure.
-const STDERR_TAIL: usize = 8 * 1024;
+pub(super) const STDERR_TAIL: usize = 8 * 1024;
 /// Characters of it that go into the reason itself.
 const REASON: usize = 500;
 /// Once nothing is left of the program, how long its pipes are still read: somebody else may have been handed one and hold
 /// it open for ever.
-const LINGER: Duration = Duration::from_secs(1);
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 /// Lines of descriptor 3 that are heard and not yet acted on. A program that says more waits.
 const SAID: usize = 16;
 
@@ -360,7 +360,7 @@ fn log(ctx: &JobContext, line: &[u8], cut: usize) {
 }
 
 /// What happened, and the end of what the program said about it.
-fn failure(what: &str, complaints: &[u8]) -> Failure {
+pub(super) fn failure(what: &str, complaints: &[u8]) -> Failure {
     let tail = wire::tail(complaints, REASON);
     if tail.is_empty() {
         return Failure::new(what);

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Reads until the end and hands over each piece. A read error is an end too.
-pub(super) async fn drain(mut stream: impl AsyncRead + Unpin, mut each: impl FnMut(&[u8])) {
+pub(crate) async fn drain(mut stream: impl AsyncRead + Unpin, mut each: impl FnMut(&[u8])) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(count @ 1..) = stream.read(&mut buffer).await {
         each(&buffer[..count]);
@@ -14,7 +14,7 @@ pub(super) async fn drain(mut stream: impl AsyncRead + Unpin, mut each: impl FnM
 }
 
 /// The beginning and the end of what came, and how much is missing in between.
-pub(super) struct Kept {
+pub(crate) struct Kept {
     head: Vec<u8>,
     tail: VecDeque<u8>,
     head_room: usize,
@@ -24,11 +24,11 @@ pub(super) struct Kept {
 
 impl Kept {
     /// Half of the bytes for the beginning, half for the end.
-    pub(super) fn both_ends(bytes: usize) -> Self {
+    pub(crate) fn both_ends(bytes: usize) -> Self {
         Self::new(bytes - bytes / 2, bytes / 2)
     }
 
-    pub(super) fn end(bytes: usize) -> Self {
+    pub(crate) fn end(bytes: usize) -> Self {
         Self::new(0, bytes)
     }
 
@@ -36,7 +36,7 @@ impl Kept {
         Self { head: Vec::new(), tail: VecDeque::new(), head_room, tail_room, dropped: 0 }
     }
 
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         let (first, rest) = bytes.split_at(bytes.len().min(self.head_room - self.head.len()));
         self.head.extend_from_slice(first);
         let skip = rest.len().saturating_sub(self.tail_room);
@@ -48,7 +48,7 @@ impl Kept {
     }
 
     /// All of it, or both ends with a note between them.
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
         let mut bytes = self.head;
         if self.dropped > 0 && self.head_room > 0 {
             bytes.extend_from_slice(format!("\n… {} bytes dropped …\n", self.dropped).as_bytes());

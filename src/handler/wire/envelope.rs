@@ -124,6 +124,13 @@ pub(crate) async fn children_of(ctx: &JobContext) -> Result<Option<Dependencies>
     })
 }
 
+/// What became of a job's children as JSON on one line, as the envelope has it.
+#[cfg(feature = "command")]
+pub(crate) fn children(children: &Dependencies) -> String {
+    let text = serde_json::to_string(&Children::of(children)).expect("text and JSON text always serialize");
+    text.replace('\n', " ")
+}
+
 /// The request body: what a handler is told of a job. The data goes in byte for byte.
 pub(crate) fn envelope(job: &Job, ctx: &JobContext, children: Option<&Dependencies>) -> Vec<u8> {
     write(&parts(job, ctx, children), job.data.get().len())

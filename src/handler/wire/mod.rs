@@ -7,11 +7,13 @@ mod listener;
 mod said;
 mod text;
 
-#[allow(unused_imports, reason = "process pools use it")]
-pub(crate) use envelope::job_frame;
+#[cfg(feature = "command")]
+pub(crate) use envelope::{children, job_frame};
 pub(crate) use envelope::{children_of, envelope, idempotency_key};
 pub(crate) use lines::Lines;
 pub(crate) use listener::Listener;
+#[cfg(feature = "command")]
+pub(crate) use said::Frame;
 pub(crate) use said::{Heard, Stated};
 #[cfg(feature = "command")]
 pub(crate) use text::tail;

@@ -36,9 +36,14 @@ pub(crate) struct Stated {
     result: Option<Box<RawValue>>,
 }
 
+/// One line as it came.
 #[derive(Deserialize)]
-struct Frame {
+pub(crate) struct Frame {
     t: Option<String>,
+    /// Which job it is about, where one channel carries several.
+    #[cfg(feature = "command")]
+    #[serde(rename = "ref")]
+    pub(crate) reference: Option<String>,
     log: Option<String>,
     line: Option<String>,
     #[serde(default, deserialize_with = "given")]
@@ -72,10 +77,25 @@ impl Heard {
         if line.trim_ascii().is_empty() {
             return None;
         }
-        Some(match serde_json::from_slice(line) {
-            Ok(said) => understand(said, queue).unwrap_or_else(|why| Self::Nonsense(quoted(&why, line))),
-            Err(error) => Self::Nonsense(quoted(&format!("line not understood ({error})"), line)),
-        })
+        Some(Frame::parse(line).map_or_else(Self::Nonsense, |frame| frame.understand(line, queue)))
+    }
+}
+
+impl Frame {
+    /// What it calls itself.
+    #[cfg(feature = "command")]
+    pub(crate) fn kind(&self) -> Option<&str> {
+        self.t.as_deref()
+    }
+
+    /// The error says what is wrong and quotes the line.
+    pub(crate) fn parse(line: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(line).map_err(|error| quoted(&format!("line not understood ({error})"), line))
+    }
+
+    /// What it says; `line` is what it was parsed from.
+    pub(crate) fn understand(self, line: &[u8], queue: &QueueName) -> Heard {
+        understand(self, queue).unwrap_or_else(|why| Heard::Nonsense(quoted(&why, line)))
     }
 }
 

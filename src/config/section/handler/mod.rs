@@ -9,6 +9,7 @@ use crate::config::{Handler, LogHandler};
 
 mod command;
 mod http;
+mod process;
 mod program;
 mod redis;
 mod smtp;
@@ -29,6 +30,7 @@ pub fn handler(name: &str, item: &Item) -> Option<Handler> {
             match kind.as_str() {
                 "http" => http::http(item).map(Handler::Http),
                 "command" => command::command(item).map(Handler::Command),
+                "process" => process::process(item).map(Handler::Process),
                 "redis" => redis::redis(item).map(Box::new).map(Handler::Redis),
                 "smtp" => smtp::smtp(item).map(|handler| Handler::Smtp(Box::new(handler))),
                 _ => Some(Handler::Log(log(item))),

@@ -1,0 +1,182 @@
+//! A job as a frame to a process that stays (`docs/handlers/process.md`).
+//!
+//! [`Process`] is the handler and follows one attempt from its call to its outcome. The [`Pool`] knows which process does
+//! what; a `keeper` task starts processes, a `worker` task per process talks to it and looks after it. All of them run
+//! on the engine's thread: none ever blocks, and a job costs no more than the frames that carry it.
+
+mod chatter;
+mod frame;
+mod keeper;
+mod member;
+mod pool;
+mod starts;
+#[cfg(test)]
+mod tests;
+mod ticket;
+mod worker;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio_util::task::AbortOnDropHandle;
+
+use self::pool::Pool;
+use self::ticket::{End, News, Ticket};
+use super::error::Refused;
+use super::program::Program;
+use super::wire::{self, Heard, Listener};
+use super::{CancelReason, Closing, Gate, Handler, JobContext, Running};
+use crate::config::ProcessHandler;
+use crate::job::{Failure, Job, Outcome};
+
+/// A job that waits for a slot leaves so much before its time is up, with a better reason than that.
+const EARLY: Duration = Duration::from_millis(20);
+
+/// `[handlers.NAME.process]`
+pub struct Process {
+    pool: Arc<Pool>,
+    keeper: OnceLock<AbortOnDropHandle<()>>,
+}
+
+impl Process {
+    /// Checks the settings. Starts nothing.
+    pub fn new(name: &str, config: ProcessHandler) -> Result<Self, Refused> {
+        let program = Program::new(config.program.clone())?;
+        Ok(Self { pool: Arc::new(Pool::new(name, config, program)), keeper: OnceLock::new() })
+    }
+
+    /// Starts the pool, if nobody has.
+    fn begin(&self) {
+        self.keeper.get_or_init(|| AbortOnDropHandle::new(tokio::spawn(keeper::keep(Arc::clone(&self.pool)))));
+    }
+}
+
+impl Handler for Process {
+    fn runs_inline(&self) -> bool {
+        true
+    }
+
+    fn reads_children(&self) -> bool {
+        true
+    }
+
+    fn start(&self) {
+        self.begin();
+    }
+
+    fn close(&self) -> Closing {
+        let pool = Arc::clone(&self.pool);
+        pool.close();
+        let is_kept = self.keeper.get().is_some();
+        Box::pin(async move {
+            if is_kept {
+                pool.ended().await;
+            }
+        })
+    }
+
+    fn gate(&self) -> Option<&Gate> {
+        Some(&self.pool.gate)
+    }
+
+    fn run(&self, job: Arc<Job>, ctx: JobContext) -> Running {
+        self.begin();
+        let pool = Arc::clone(&self.pool);
+        Box::pin(async move {
+            let children = match wire::children_of(&ctx).await {
+                Ok(children) => children,
+                Err(outcome) => return outcome,
+            };
+            let ticket = Arc::new(Ticket::new(job, ctx, children));
+            let stay = Stay { pool: &pool, ticket: &ticket };
+            let outcome = stay.until_it_ends().await;
+            std::mem::forget(stay);
+            outcome
+        })
+    }
+
+    fn stop_grace(&self) -> Duration {
+        // for the job, for others beside it in its process, for TERM and KILL, and a moment
+        self.pool.config.program.kill_after * 2 + Duration::from_secs(3)
+    }
+}
+
+/// A job in the pool. Dropped, it is taken out, and whatever it runs in is ended.
+struct Stay<'a> {
+    pool: &'a Pool,
+    ticket: &'a Arc<Ticket>,
+}
+
+impl Stay<'_> {
+    async fn until_it_ends(&self) -> Outcome {
+        let Self { pool, ticket } = self;
+        let ctx = &ticket.ctx;
+        let mut listener = Listener::new("the process");
+        let mut told_to_stop: Option<CancelReason> = None;
+        pool.submit(ticket);
+        loop {
+            while let Some(news) = ticket.next() {
+                match news {
+                    News::Heard(heard @ Heard::Outcome(_)) => {
+                        listener.hear(heard, ctx).await;
+                        return outcome(listener);
+                    }
+                    News::Heard(heard) => listener.hear(heard, ctx).await,
+                    News::Asks(n) => {
+                        let children = ctx.children().await;
+                        pool.answer(ticket, n, children.as_ref().map_err(ToString::to_string));
+                    }
+                    News::Again => {
+                        ctx.log("its process has gone, of which it is not certain to be the cause; it begins again");
+                        listener = Listener::new("the process");
+                    }
+                    News::End(end) => {
+                        return match end {
+                            End::Stopped => ctx.stopped(told_to_stop.unwrap_or(CancelReason::Shutdown)),
+                            End::Crashed(failure) => Outcome::Crashed(failure),
+                            End::Fail(failure) => Outcome::Fail(failure),
+                            End::PutOff(reason) => Outcome::PutOff { reason, after: wire::DEFER },
+                            End::Interrupted => Outcome::Interrupted,
+                        };
+                    }
+                }
+            }
+            let waits = ticket.waits() && told_to_stop.is_none();
+            let until = ctx.deadline().checked_sub(EARLY).unwrap_or_else(|| ctx.deadline());
+            tokio::select! {
+                biased;
+                () = ticket.news.notified() => {}
+                reason = ctx.cancelled(), if told_to_stop.is_none() => {
+                    told_to_stop = Some(reason);
+                    let is_running = pool.cancel(ticket, reason, pool.config.program.kill_after);
+                    if !is_running && !ticket.has_news() {
+                        return ctx.stopped(reason);
+                    }
+                }
+                () = tokio::time::sleep_until(until.into()), if waits => {
+                    if pool.withdraw(ticket) {
+                        let reason = format!("no process of {} was free in time: {}", pool.name, pool.load());
+                        return Outcome::Defer { reason, after: wire::DEFER };
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Stay<'_> {
+    fn drop(&mut self) {
+        self.pool.cancel(self.ticket, CancelReason::Shutdown, Duration::ZERO);
+    }
+}
+
+fn outcome(listener: Listener) -> Outcome {
+    match (listener.undone, listener.stated) {
+        (Some(undone), _) => undone,
+        (None, Some(stated)) => {
+            let null = || serde_json::value::RawValue::NULL.to_owned();
+            stated.outcome(|asked| Failure::new(format!("the process {asked}")), null)
+        }
+        (None, None) => Outcome::retry("the process said nothing of how it went"),
+    }
+}
