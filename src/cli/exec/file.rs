@@ -166,7 +166,7 @@ mod tests {
             ("[1]", "1:1: expected {"),
             ("{\"name\":\"a\",\n\"opts\":7}", "2:8: invalid type"),
             ("{\"name\":\"a\"}\n{\"name\":\"b\"}", "2:1: trailing characters"),
-            (r#"{"id":"1","queue":"q","state":"wait","fields":{"data":"{"}}"#, "field data is not JSON"),
+            (r#"{"id":"1","queue":"q","state":"waiting","fields":{"data":"{"}}"#, "field data is not JSON"),
             (r#"{"fields":{"data":"{}"}}"#, "missing field"),
         ] {
             let error = parse(text).err().unwrap_or_else(|| panic!("{text}"));
