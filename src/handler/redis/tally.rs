@@ -169,8 +169,10 @@ impl<'a> Tally<'a> {
     /// What was counted is counted again from the beginning; what was deleted stays deleted.
     pub(super) fn restart(&mut self, counts_again: bool) {
         self.counts.restarts += 1;
+        // what was left alone is met again
+        (self.counts.protected_count, self.counts.errors) = (0, 0);
         if counts_again || self.is_dry_run() {
-            self.counts.deleted_count = 0;
+            (self.counts.deleted_count, self.counts.scanned_count) = (0, 0);
             self.counts.expiring_count = self.counts.expiring_count.map(|_| 0);
             self.changed = 0;
         }
