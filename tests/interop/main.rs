@@ -13,6 +13,7 @@ mod everything;
 mod fleet;
 mod flows;
 mod limits;
+mod mail;
 mod moving;
 mod oxherd;
 mod pause;
