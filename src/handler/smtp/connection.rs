@@ -199,12 +199,9 @@ impl Connection {
         match self.say(Mail::new(Some(letter.sender.clone()), parameters), end).await {
             Ok(_) => {}
             Err(Failed { code: None | Some(421), .. }) if is_used => return Err(Trouble::Stale),
-            // it wants a login that we do not have
-            Err(Failed { code: Some(530 | 535), why, .. }) => {
-                return Err(Trouble::Server {
-                    why: format!("the server asks for a login: {why}"),
-                    is_temporary: false,
-                });
+            // nothing that has to do with this mail: it wants a login that we do not have, or does not answer
+            Err(Failed { code: None | Some(530 | 535), why }) => {
+                return Err(Trouble::Server { why: format!("no mail is taken: {why}"), is_temporary: false });
             }
             Err(failed) => return all(failed.answer()),
         }
@@ -239,7 +236,13 @@ impl Connection {
                 self.is_usable = false;
                 Answer::Later(format!("not the answer to DATA: {}", text(&response)))
             }
-            Err(failed) => failed.answer(),
+            Err(failed) => {
+                // the sender and recipients said before are not part of the next mail
+                if self.is_usable {
+                    let _ = self.say(Rset, end).await;
+                }
+                failed.answer()
+            }
         };
         answers.iter_mut().filter(|answer| answer.is_accepted()).for_each(|answer| *answer = said.clone());
         Ok(answers)

@@ -264,6 +264,8 @@ async fn f106_the_job_fails_when_all_refuse() {
         // the connection is of use still
         failed(run(&handler, &mail()).await);
         assert_eq!(peer.heard().len(), 1, "{start}");
+        // and the next mail begins anew where a part of this one was taken
+        assert_eq!(peer.count("RSET"), if ["RCPT", "DATA"].contains(&start) { 2 } else { 0 }, "{start}");
     }
 }
 
@@ -447,10 +449,21 @@ async fn a_server_that_cannot_be_used_shuts_the_gate() {
     let breaker = Breaker { failures: 1, ..breaker };
     let handler = Smtp::new(SmtpHandler { breaker: Some(breaker), idle: Duration::ZERO, ..peer.config() }).unwrap();
     let (reason, _) = retried(run(&handler, &mail()).await);
-    assert_eq!(reason, "the server asks for a login: 530 5.7.0 login first");
+    assert_eq!(reason, "no mail is taken: 530 5.7.0 login first");
     assert_ne!(handler.gate().unwrap().standing(), Standing::Open);
     completed(&run(&handler, &mail()).await);
     assert_eq!(handler.gate().unwrap().standing(), Standing::Open);
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_up_at_the_first_word_shuts_the_gate() {
+    let peer = Peer::start(|_, line| line.starts_with("MAIL").then_some(Close)).await;
+    let breaker = Some(Breaker { failures: 1, ..Breaker::default() });
+    let handler = Smtp::new(SmtpHandler { breaker, ..peer.config() }).unwrap();
+    let (reason, _) = retried(run(&handler, &mail()).await);
+    assert!(reason.starts_with("no mail is taken: the connection was lost"), "{reason}");
+    assert_eq!(peer.heard().len(), 1);
+    assert_ne!(handler.gate().unwrap().standing(), Standing::Open);
 }
 
 #[tokio::test]
