@@ -12,6 +12,7 @@ mod actions;
 #[cfg(all(unix, feature = "command"))]
 mod child;
 #[cfg(any(feature = "http", feature = "command", feature = "smtp"))]
+#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only endpoints ask to be left alone"))]
 mod circuit;
 #[cfg(all(unix, feature = "command"))]
 mod command;
@@ -45,6 +46,10 @@ mod template;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(any(feature = "http", feature = "command", feature = "smtp"))]
+#[cfg_attr(
+    not(any(feature = "http", feature = "command")),
+    allow(dead_code, unused_imports, reason = "a mail needs little of it")
+)]
 mod wire;
 
 pub use actions::ActionError;
