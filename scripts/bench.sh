@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds oxherd and its neighbours and measures them on one private Redis, interleaved.
-# Arguments go to benches/rig (--only drain, --rounds 5, --jobs 20000, …); so does BENCH_ARGS from `make bench`.
+# Arguments go to both programs of benches/rig (--only drain,http, --rounds 5, --jobs 20000, …); so does BENCH_ARGS
+# from `make bench`.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -12,12 +13,18 @@ if ! cmp -s $peer/package-lock.json $peer/node_modules/.installed; then
     cp $peer/package-lock.json $peer/node_modules/.installed
 fi
 
+helper=$PWD/deploy/helpers/oxherd.mjs
+processor=$PWD/$peer/processor.cjs
 target=${CARGO_TARGET_DIR:-$PWD/target}
 cargo build --locked --release --bin oxherd
 cargo build --locked --release --manifest-path benches/rig/Cargo.toml --target-dir "$target/bench"
 cargo build --locked --release --manifest-path benches/peers/rust/Cargo.toml --target-dir "$target/bench"
+cargo build --locked --release --manifest-path benches/peers/http/Cargo.toml --target-dir "$target/bench"
 
+bin=$target/bench/release
 # shellcheck disable=SC2086 # BENCH_ARGS holds several words
-exec "$target/bench/release/compare" --redis-server "$server" --oxherd "$target/release/oxherd" \
-    --peer-rust "$target/bench/release/peer-rust" --peer-node $peer/peer.mjs --limit "$target/bench/release/limit" \
-    ${BENCH_ARGS:-} "$@"
+"$bin/compare" --redis-server "$server" --oxherd "$target/release/oxherd" \
+    --peer-rust "$bin/peer-rust" --peer-node $peer/peer.mjs --limit "$bin/limit" ${BENCH_ARGS:-} "$@"
+# shellcheck disable=SC2086
+"$bin/handlers" --redis-server "$server" --oxherd "$target/release/oxherd" --peer-node $peer/peer.mjs \
+    --peer-http "$bin/peer-http" --helper "$helper" --processor "$processor" ${BENCH_ARGS:-} "$@"

@@ -1,6 +1,7 @@
 // The npm worker with a processor that does nothing; modes and arguments as in ../rust/src/main.rs.
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { FlowProducer, Queue, Worker } from 'bullmq';
 
 const [mode, ...words] = process.argv.slice(2);
@@ -126,6 +127,14 @@ async function latency() {
   console.log(JSON.stringify({ jobs, p50: at(0.5), p99: at(0.99) }));
 }
 
+/** BullMQ's sandbox: the processor file in child processes. Works until stdin ends. */
+async function sandbox() {
+  const processor = fileURLToPath(new URL('./processor.cjs', import.meta.url));
+  const worker = new Worker(values.queue, processor, options(Number(values.concurrency)));
+  await worker.waitUntilReady();
+  console.log('ready');
+}
+
 async function idle() {
   const workers = Array.from(
     { length: Number(values.queues) },
@@ -136,6 +145,6 @@ async function idle() {
   await lines.next();
 }
 
-await { drain, latency, idle, add, flows }[mode]();
+await { drain, latency, idle, add, flows, sandbox }[mode]();
 await lines.next();
 process.exit(0);

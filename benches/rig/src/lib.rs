@@ -4,3 +4,4 @@ pub mod arguments;
 pub mod process;
 pub mod queue;
 pub mod redis;
+pub mod table;

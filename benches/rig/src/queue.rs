@@ -28,6 +28,11 @@ pub fn payload(bytes: usize) -> String {
 /// Empties Redis and adds `jobs` that are to be removed once completed.
 pub fn fill(redis: &mut Redis, queue: &str, jobs: usize, payload_bytes: usize) {
     redis.call(&["FLUSHALL"]);
+    add(redis, queue, jobs, payload_bytes);
+}
+
+/// Adds `jobs` that are to be removed once completed.
+pub fn add(redis: &mut Redis, queue: &str, jobs: usize, payload_bytes: usize) {
     let script = redis.load(ADD);
     let (base, data) = (format!("bull:{queue}:"), payload(payload_bytes));
     let mut left = jobs;

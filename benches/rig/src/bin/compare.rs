@@ -16,6 +16,7 @@ use oxherd_rig::arguments::Arguments;
 use oxherd_rig::process::{self, Peer};
 use oxherd_rig::queue;
 use oxherd_rig::redis::{Redis, Server};
+use oxherd_rig::table::{Bound, Column, Target, table};
 
 const QUEUE: &str = "bench";
 const IDLE_QUEUES: usize = 20;
@@ -28,24 +29,6 @@ const OXHERD: &str = "oxherd";
 const RUST: &str = "bullmq-official";
 const NODE: &str = "npm bullmq";
 const LIMIT: &str = "limit";
-
-struct Column {
-    name: &'static str,
-    decimals: usize,
-}
-
-/// What oxherd's figure in a column has to be: as a ratio to a peer's, or by itself.
-struct Target {
-    column: usize,
-    of: Option<&'static str>,
-    bound: Bound,
-}
-
-#[derive(Clone, Copy)]
-enum Bound {
-    AtLeast(f64),
-    AtMost(f64),
-}
 
 struct Rig {
     server: Server,
@@ -147,7 +130,7 @@ impl Rig {
             Target { column: 2, of: Some(RUST), bound: Bound::AtMost(0.6) },
         ];
         let title = format!("drain: {} no-op jobs, completed removed, {} slots", self.jobs, self.concurrency);
-        self.table(&title, &columns, &targets, &[OXHERD, RUST, NODE, LIMIT], |name| {
+        table(self.rounds, &title, &columns, &targets, &[OXHERD, RUST, NODE, LIMIT], |name| {
             if name == OXHERD { self.drain_oxherd() } else { self.drain_peer(name) }
         });
     }
@@ -185,7 +168,7 @@ impl Rig {
         ];
         let targets = [Target { column: 0, of: Some(RUST), bound: Bound::AtLeast(2.4) }];
         let title = format!("bulk add: {} jobs", self.added);
-        self.table(&title, &columns, &targets, &[OXHERD, RUST, NODE], |name| {
+        table(self.rounds, &title, &columns, &targets, &[OXHERD, RUST, NODE], |name| {
             let jobs = self.added as f64;
             if name == OXHERD {
                 let json = self.oxherd_bench(&["--mode", "add", "--jobs", &self.added.to_string()]);
@@ -211,7 +194,7 @@ impl Rig {
             Target { column: 1, of: Some(RUST), bound: Bound::AtLeast(1.5) },
         ];
         let title = format!("flows: {} parents with {CHILDREN} children each, completed removed", self.flows);
-        self.table(&title, &columns, &targets, &[OXHERD, RUST, NODE], |name| {
+        table(self.rounds, &title, &columns, &targets, &[OXHERD, RUST, NODE], |name| {
             let jobs = (self.flows * (CHILDREN + 1)) as f64;
             if name == OXHERD {
                 let json = self.oxherd_bench(&["--mode", "flows", "--jobs", &self.flows.to_string()]);
@@ -248,7 +231,7 @@ impl Rig {
         let columns = [Column { name: "p50 us", decimals: 0 }, Column { name: "p99 us", decimals: 0 }];
         let targets = [Target { column: 0, of: Some(RUST), bound: Bound::AtMost(0.8) }];
         let title = format!("pick-up of a lone job, one every {LATENCY_INTERVAL_US} us");
-        self.table(&title, &columns, &targets, &[OXHERD, RUST, NODE], |name| {
+        table(self.rounds, &title, &columns, &targets, &[OXHERD, RUST, NODE], |name| {
             let line = if name == OXHERD {
                 self.oxherd_bench(&["--mode", "latency", "--jobs", &LATENCY_JOBS.to_string()])
             } else {
@@ -283,7 +266,7 @@ impl Rig {
             Target { column: 1, of: None, bound: Bound::AtMost(12.0) },
         ];
         let title = format!("at rest: {IDLE_QUEUES} idle queues for {} s", self.idle.as_secs());
-        self.table(&title, &columns, &targets, &[OXHERD, RUST, NODE], |name| {
+        table(self.rounds, &title, &columns, &targets, &[OXHERD, RUST, NODE], |name| {
             let mut redis = self.redis();
             redis.call(&["FLUSHALL"]);
             if name == OXHERD {
@@ -331,60 +314,4 @@ impl Rig {
             (now.commands - server.commands - 1.0) / seconds,
         ]
     }
-
-    /// Runs every peer once a round, each round starting with the next one, and prints medians and ratios.
-    fn table(
-        &self,
-        title: &str,
-        columns: &[Column],
-        targets: &[Target],
-        names: &[&'static str],
-        mut run: impl FnMut(&'static str) -> Vec<f64>,
-    ) {
-        let mut rounds: Vec<BTreeMap<&str, Vec<f64>>> = Vec::new();
-        for round in 0..self.rounds {
-            let mut values = BTreeMap::new();
-            for turn in 0..names.len() {
-                let name = names[(round + turn) % names.len()];
-                eprint!("\r\x1b[K{title}: round {} of {}, {name}", round + 1, self.rounds);
-                values.insert(name, run(name));
-            }
-            rounds.push(values);
-        }
-        eprint!("\r\x1b[K");
-        println!("\n{title} (medians of {} rounds)", self.rounds);
-        print!("{:<18}", "");
-        columns.iter().for_each(|column| print!("{:>18}", column.name));
-        println!();
-        for name in names {
-            print!("{name:<18}");
-            for (at, column) in columns.iter().enumerate() {
-                let value = median(rounds.iter().map(|round| round[name][at]).collect());
-                print!("{value:>18.*}", column.decimals);
-            }
-            println!();
-        }
-        for target in targets {
-            let figure = |round: &BTreeMap<&str, Vec<f64>>, name| round[name][target.column];
-            let value = median(
-                rounds
-                    .iter()
-                    .map(|round| figure(round, OXHERD) / target.of.map_or(1.0, |peer| figure(round, peer)))
-                    .collect(),
-            );
-            let (word, bound, holds) = match target.bound {
-                Bound::AtLeast(bound) => ("at least", bound, value >= bound),
-                Bound::AtMost(bound) => ("at most", bound, value <= bound),
-            };
-            let verdict = if holds { "holds" } else { "falls short" };
-            let of = target.of.map_or_else(String::new, |peer| format!(" of {peer}"));
-            println!("  {}: {value:.2}{of}, to be {word} {bound} ({verdict})", columns[target.column].name);
-        }
-    }
-}
-
-/// NaN, of which a peer that could not be asked is made, comes last.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

@@ -1,0 +1,2 @@
+// What both sandboxes run: nothing.
+module.exports = async () => ({ ok: true });
