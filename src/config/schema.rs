@@ -108,6 +108,8 @@ const HANDLER: &[(&str, Shape)] = &[
             ("url", Value),
             ("allow", Value),
             ("socket", Value),
+            ("ca", Value),
+            ("http2", Value),
             ("headers", Named(&SECRET)),
             ("signing_secrets", List(&SECRET)),
             ("connect_timeout", Value),

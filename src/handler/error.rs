@@ -39,6 +39,8 @@ pub enum Refused {
     Header(String),
     #[error(transparent)]
     Secret(Invalid),
+    #[error("the certificates in {file} cannot be used: {why}; name a PEM file of authorities in ca")]
+    Authorities { file: String, why: String },
     #[error("the HTTP client cannot be set up: {0}")]
     Client(String),
     #[error("{0}")]

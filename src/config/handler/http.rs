@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{AllowedHost, Answer};
+use super::{AllowedHost, Answer, PemFile};
 use crate::config::Secret;
 #[cfg(feature = "http")]
 use crate::config::invalid::Invalid;
@@ -19,6 +19,10 @@ pub struct HttpHandler {
     pub allow: Vec<AllowedHost>,
     /// The endpoint listens on this unix socket; the host of `url` is only what the `Host` header says.
     pub socket: Option<PathBuf>,
+    /// Only these vouch for an endpoint that speaks TLS; `None`: those the system trusts.
+    pub ca: Option<PemFile>,
+    /// Speak HTTP/2 and nothing else, in clear text too; otherwise it is spoken where TLS offers it.
+    pub http2: bool,
     /// Sent with every request, beside our own.
     pub headers: BTreeMap<String, String>,
     /// Keys of the signatures, `whsec_` and base64 or 24 to 64 bytes of text; each signs every request.
@@ -50,6 +54,8 @@ impl HttpHandler {
             url,
             allow: Vec::new(),
             socket: None,
+            ca: None,
+            http2: false,
             headers: BTreeMap::new(),
             signing_secrets: Vec::new(),
             connect_timeout: Duration::from_secs(5),

@@ -923,10 +923,11 @@ fn what_is_shown_loads_again_and_hides_secrets() {
 fn what_is_shown_has_every_key_there_is() {
     let text = "[daemon]\nname = \"n\"\nstate_dir = \"/s\"\ntimezone = \"UTC\"\n\
                 [callbacks]\nlisten = \"127.0.0.1:7118\"\n[queues.q]\nhandler = \"a\"\nroutes = { x = \"b\", y = \"c\" }\n\
-                [handlers.a.http]\nurl = \"http://x\"\nsocket = \"/s\"\n[handlers.b.command]\nargv = [\"x\"]\ndirectory = \"/\"\n[handlers.c.log]\n\
+                [handlers.a.http]\nurl = \"https://x\"\nca = \"ca.pem\"\nsocket = \"/s\"\n[handlers.b.command]\nargv = [\"x\"]\ndirectory = \"/\"\n[handlers.c.log]\n\
                 [schedules.s]\ncron = \"0 3 * * *\"\nqueue = \"q\"\nattempts = 1\nbackoff = {}\nkeep_completed = 1\nkeep_failed = 1\n\
                 starts = \"2027-01-01\"\nends = \"2027-12-31\"\ndescription = \"d\"\n";
-    let shown = crate::config::show_json(&Files::one(text).load());
+    let ca = rcgen::generate_simple_self_signed(["x".to_owned()]).unwrap().cert.pem();
+    let shown = crate::config::show_json(&Files::new(&[("oxherd.toml", text), ("ca.pem", &ca)]).load());
     let root = &crate::config::schema::ROOT;
     let sorted = |mut names: Vec<String>| {
         names.sort();

@@ -31,6 +31,7 @@ fn http(config: &HttpHandler) -> Table {
     let mut table = named([
         ("url", mask_urls(&config.url).into()),
         ("allow", Value::Array(config.allow.iter().map(|host| host.to_string().into()).collect())),
+        ("http2", config.http2.into()),
         ("headers", covered(&config.headers)),
         ("signing_secrets", Value::Array(config.signing_secrets.iter().map(|_| COVERED.into()).collect())),
         ("connect_timeout", duration(config.connect_timeout)),
@@ -43,6 +44,9 @@ fn http(config: &HttpHandler) -> Table {
         ("gone", if config.gone == Gone::Stop { "stop" } else { "fail" }.into()),
         ("status", Value::Table(status)),
     ]);
+    if let Some(ca) = &config.ca {
+        table.insert("ca".into(), ca.path.display().to_string().into());
+    }
     if let Some(path) = &config.socket {
         table.insert("socket".into(), path.display().to_string().into());
     }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use reqwest::Client;
+use reqwest::{Certificate, Client};
 
 use super::address::Address;
 use super::failure;
 use super::guard::{self, Lookup, Resolver};
-use crate::config::HttpHandler;
+use crate::config::{HttpHandler, PemFile};
 use crate::handler::error::Refused;
 
 /// Below the idle time of common servers (Node closes after 5 s), so that a connection is
@@ -38,9 +38,20 @@ pub(super) fn client_with(config: &HttpHandler, address: &Address, lookup: Looku
     if let Some(hosts) = address.guard() {
         client = client.dns_resolver(Resolver::new(hosts.clone(), lookup));
     }
-    if !address.is_tls() {
+    if config.http2 {
+        client = client.http2_prior_knowledge();
+    }
+    if let Some(ca) = &config.ca {
+        client = client.tls_certs_only(certificates(ca)?);
+    } else if !address.is_tls() {
         // a host without any root certificates can still call plain endpoints
         client = client.tls_certs_only([]);
     }
     client.build().map_err(|error| Refused::Client(failure::causes(&error)))
+}
+
+fn certificates(ca: &PemFile) -> Result<Vec<Certificate>, Refused> {
+    let refuse = |why: String| Refused::Authorities { file: ca.path.display().to_string(), why };
+    let all = Certificate::from_pem_bundle(&ca.pem).map_err(|error| refuse(failure::causes(&error)))?;
+    if all.is_empty() { Err(refuse("there are none".to_owned())) } else { Ok(all) }
 }

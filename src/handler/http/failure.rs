@@ -5,6 +5,7 @@ use std::error::Error;
 use std::io;
 
 use nix::errno::Errno;
+use rustls::CertificateError;
 
 use super::guard::Forbidden;
 use crate::config::HttpHandler;
@@ -45,7 +46,13 @@ fn cause(error: &reqwest::Error) -> Option<String> {
             cause = inner;
         }
         if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
-            return Some(format!("TLS: {tls}"));
+            let remedy = match tls {
+                rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+                    ", the authority that signed it is not trusted; name it in ca"
+                }
+                _ => "",
+            };
+            return Some(format!("TLS: {tls}{remedy}"));
         }
         let code = cause.downcast_ref::<io::Error>()?.raw_os_error()?;
         Some(Errno::from_raw(code).to_string())

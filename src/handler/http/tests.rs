@@ -1,9 +1,11 @@
 //! The handler against scripted peers on real sockets.
 
 mod hosts;
+mod http2;
 mod peer;
 mod slow;
 mod socket;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

@@ -142,3 +142,20 @@ fn f94_each_wait_has_a_limit() {
         assert!(problem.contains(want), "{problem}");
     }
 }
+
+#[test]
+fn authorities_are_read_with_the_file() {
+    let pem = rcgen::generate_simple_self_signed(["x".to_owned()]).unwrap().cert.pem();
+    let tls = SMALL.replace("http://", "https://");
+    let files = |text: &str| Files::new(&[("oxherd.toml", text), ("ca.pem", &pem), ("key.pem", "-----BEGIN KEY-----")]);
+    let loaded = files(&format!("{tls}ca = \"ca.pem\"\nhttp2 = true\n"));
+    let read = http(&loaded);
+    assert_eq!(read.ca.unwrap(), crate::config::PemFile { path: loaded.path("ca.pem"), pem: pem.clone().into_bytes() });
+    assert!(read.http2);
+    for (name, want) in [("none.pem", "No such file"), ("key.pem", "no certificate in it")] {
+        let problem = files(&format!("{tls}ca = \"{name}\"\n")).one_problem();
+        assert!(problem.contains("cannot use ") && problem.contains(want), "{problem}");
+    }
+    let (_, warnings) = files(&format!("{SMALL}ca = \"ca.pem\"\n")).try_load().unwrap();
+    assert_eq!(warnings[0].message, "ca says nothing: url is http, without TLS");
+}

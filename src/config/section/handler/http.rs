@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::smtp::certificates;
 use super::{DAY, LARGEST, MS};
 use crate::config::handler::{Answer, Breaker, Gone};
 use crate::config::locate::mask_urls;
@@ -13,7 +14,7 @@ use crate::config::schema::answers;
 use crate::config::section::placeholders;
 use crate::config::section::secret::{secret, secrets};
 use crate::config::units::show_duration;
-use crate::config::{AllowedHost, HttpHandler, Secret};
+use crate::config::{AllowedHost, HttpHandler, PemFile, Secret};
 
 /// Headers that only the request itself can know, and content we decide on.
 const OWN_HEADERS: [&str; 7] =
@@ -33,6 +34,8 @@ pub(super) fn http(item: &Item) -> Option<HttpHandler> {
     let base = HttpHandler {
         allow,
         socket: socket(&item.child("socket")),
+        ca: authorities(&item.child("ca"), text.as_deref()),
+        http2: item.child("http2").flag(base.http2),
         headers: headers(&item.child("headers")),
         signing_secrets: signing_secrets(&item.child("signing_secrets")),
         connect_timeout: item.child("connect_timeout").duration(MS..=DAY, base.connect_timeout),
@@ -72,6 +75,14 @@ fn socket(item: &Item) -> Option<PathBuf> {
         return None;
     }
     Some(path)
+}
+
+/// Who vouches for the endpoint at this url.
+fn authorities(item: &Item, url: Option<&str>) -> Option<PemFile> {
+    if item.is_given() && url.is_some_and(|url| url.starts_with("http:")) {
+        item.warn("ca says nothing: url is http, without TLS", "remove it, or write https");
+    }
+    certificates(item)
 }
 
 /// `handler` is the table that may say more about the host.

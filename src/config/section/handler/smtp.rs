@@ -133,7 +133,7 @@ fn hello(item: &Item) -> Option<String> {
     Some(text)
 }
 
-fn certificates(item: &Item) -> Option<PemFile> {
+pub(super) fn certificates(item: &Item) -> Option<PemFile> {
     let path = item.file_path()?;
     let refuse = |why: String| {
         item.error(format!("cannot use {} as ca: {why}", path.display()), "name a file of certificates in PEM form");

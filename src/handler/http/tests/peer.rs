@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::*;
 
@@ -54,10 +56,13 @@ impl Stream for TcpStream {
 
 impl Stream for UnixStream {}
 
+impl Stream for TlsStream<TcpStream> {}
+
 /// Where the peer listens.
 pub(super) enum Door {
     Tcp(TcpListener),
     Unix(UnixListener),
+    Tls(TcpListener, TlsAcceptor),
 }
 
 impl Door {
@@ -65,6 +70,12 @@ impl Door {
         Some(match self {
             Self::Tcp(listener) => Box::new(listener.accept().await.ok()?.0),
             Self::Unix(listener) => Box::new(listener.accept().await.ok()?.0),
+            Self::Tls(listener, acceptor) => loop {
+                // those who do not like our certificate go away
+                if let Ok(stream) = acceptor.accept(listener.accept().await.ok()?.0).await {
+                    break Box::new(stream);
+                }
+            },
         })
     }
 }
@@ -87,6 +98,15 @@ impl Peer {
     /// A peer on a unix socket at this path.
     pub(super) fn on_socket(path: &Path, script: impl Fn(usize) -> Step + Send + Sync + 'static) -> Self {
         Self::behind(([0, 0, 0, 0], 0).into(), Door::Unix(UnixListener::bind(path).unwrap()), script)
+    }
+
+    /// A peer that speaks TLS.
+    pub(super) async fn with_tls(
+        acceptor: TlsAcceptor,
+        script: impl Fn(usize) -> Step + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::behind(listener.local_addr().unwrap(), Door::Tls(listener, acceptor), script)
     }
 
     fn behind(address: SocketAddr, door: Door, script: impl Fn(usize) -> Step + Send + Sync + 'static) -> Self {
