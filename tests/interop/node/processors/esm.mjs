@@ -1,0 +1,1 @@
+export default async (job) => `${job.name} of an ES module`;
