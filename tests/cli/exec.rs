@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::harness::{Ended, Oxherd, text};
+use super::harness::{Ended, Oxherd, eventually, text};
 
 const CONFIG: &str = r#"
 [queues.mail]
@@ -115,6 +115,22 @@ fn helper(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/helpers").join(name)
 }
 
+#[test]
+fn a_pool_is_started_for_the_job_and_ended_with_it() {
+    let pool = format!("[handlers.pool.process]\nargv = {}\n", json!(["python3", helper("oxherd.py"), "work.py:work"]));
+    let oxherd = Oxherd::new();
+    oxherd.file("oxherd.toml", &pool);
+    oxherd.file("job.json", r#"{"name":"a","data":{"text":"å"}}"#);
+    let work = "import os\ndef work(job):\n    job.update_progress(7)\n    job.log('on the way')\n    return [os.getpid(), job['text']]\n";
+    oxherd.file("work.py", work);
+    let ended = oxherd.run(&["exec", "--handler", "pool", "--job", "job.json", "--json"]).exits(0);
+    let result = &ended.json()["result"];
+    assert_eq!(result[1], "å");
+    assert!(ended.stderr.contains("progress: 7") && ended.stderr.contains("log: on the way"), "{}", ended.stderr);
+    let process = Path::new("/proc").join(result[0].to_string());
+    eventually("the process is gone", || !process.exists());
+}
+
 fn conformance(oxherd: &Oxherd, options: &[&str], command: &[&str]) -> Ended {
     let mut arguments = vec!["exec", "--conformance", "--json"];
     arguments.extend(options);
@@ -222,7 +238,7 @@ fn every_check_fails_a_child_that_breaks_it() {
             for (fault, check) in some {
                 named.insert(*check);
                 scope.spawn(move || {
-                    let command = ["python3", text(child), fault, "2"];
+                    let command = ["python3", "-SE", text(child), fault, "2"];
                     let ended = conformance(oxherd, &["--within", within], &command).exits(1);
                     let failed = with(&ended, "failed");
                     assert!(failed.contains(&(*check).to_owned()), "{fault}: {}", ended.stdout);
