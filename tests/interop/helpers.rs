@@ -1,5 +1,5 @@
-//! The helpers for Python, PHP and shell, each as a pool of a daemon that works real jobs. The one for Node is in
-//! `sandbox.rs`.
+//! The helpers for Python, PHP and shell, each as a pool of a daemon that works real jobs. What the one for Node leaves
+//! in Redis is in `sandbox.rs`; here, that it is stopped as it should.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -150,4 +150,43 @@ fn php_functions_do_jobs() {
 #[test]
 fn shell_functions_do_jobs() {
     works(&["sh", "oxherd.sh"], "work.sh", SHELL, &["--source", "work.sh", "work"]);
+}
+
+#[test]
+fn a_processor_of_node_is_told_to_stop_by_its_signal() {
+    let redis = Redis::start();
+    let work = tempfile::tempdir().unwrap();
+    let processor = r#"
+        const { once } = require('node:events');
+        const { writeFileSync } = require('node:fs');
+        module.exports = async (job, token, signal) => {
+          if (job.data.do === 'slow') {
+            await once(signal, 'abort');
+            writeFileSync('reason', signal.reason);
+            throw signal.reason;
+          }
+          return process.pid;
+        };"#;
+    std::fs::write(work.path().join("work.cjs"), processor).unwrap();
+    let helper = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/helpers/oxherd.mjs");
+    let toml = format!(
+        "[queues.work]\nhandler = \"pool\"\ntimeout = \"500ms\"\nconcurrency = 4\n\
+         [handlers.pool.process]\nargv = {}\ndirectory = {}\n",
+        json!(["node", helper, "work.cjs", "--slots", "4"]),
+        json!(work.path())
+    );
+    let mut daemon = Daemon::start(&redis, &toml);
+    add(&redis, "work", &["good", "slow"]);
+    let count = |state: &str| redis.number(&["ZCARD", &format!("bull:work:{state}")]);
+    eventually("both are done", || count("completed") + count("failed") == 2);
+    assert_eq!(redis.call(&["HGET", "bull:work:job-slow", "failedReason"]), "timed out after 500ms");
+    assert_eq!(std::fs::read_to_string(work.path().join("reason")).unwrap(), "timeout");
+    // the process goes on, and ends with the daemon
+    add(&redis, "work", &["last"]);
+    eventually("the last is done", || count("completed") == 2);
+    let [first, last] =
+        ["good", "last"].map(|act| redis.call(&["HGET", &format!("bull:work:job-{act}"), "returnvalue"]));
+    assert_eq!(first, last);
+    assert_eq!(daemon.stop(), Some(0));
+    eventually("the process is gone", || !Path::new("/proc").join(&first).exists());
 }
