@@ -218,6 +218,30 @@ mod tests {
     }
 
     #[test]
+    fn each_layer_is_there_where_it_is_needed() {
+        let logo = json!({"filename": "logo.png", "contentType": "image/png", "content": "AP8Q", "contentId": "logo"});
+        let file = json!({"filename": "ü \"1\".txt", "text": "größe"});
+        for (data, want) in [
+            (json!({"html": "h"}), "text/html"),
+            (json!({"text": "t", "html": "h"}), "multipart/alternative text/plain text/html"),
+            (json!({"html": "h", "attachments": [logo]}), "multipart/related text/html image/png"),
+            (json!({"text": "t", "attachments": [logo]}), "multipart/mixed text/plain image/png"),
+            (
+                json!({"text": "t", "html": "h", "attachments": [logo, file]}),
+                "multipart/mixed multipart/alternative text/plain multipart/related text/html image/png text/plain",
+            ),
+        ] {
+            let mut data = data;
+            data["to"] = "a@example.org".into();
+            let text = text(&compose_with(&data, |_| {}).unwrap());
+            let types: Vec<&str> =
+                text.lines().filter_map(|line| line.strip_prefix("Content-Type: ")?.split(';').next()).collect();
+            assert_eq!(types.join(" "), want, "{text}");
+            assert_eq!(text.matches("Content-ID: <logo>\r\n").count(), data.to_string().matches("logo.png").count());
+        }
+    }
+
+    #[test]
     fn redirected_mail_goes_nowhere_else() {
         let data =
             json!({"to": "a@example.org", "cc": "c@example.org", "bcc": "b@example.org", "subject": "s", "text": "t"});

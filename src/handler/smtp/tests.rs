@@ -9,6 +9,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+#[cfg(feature = "http")]
+use crate::config::PemFile;
 use crate::config::{MailTls, RateLimit};
 use crate::handler::Standing;
 use crate::handler::testing::job;
@@ -367,18 +369,57 @@ async fn f109_without_starttls_neither_mail_nor_password_goes_out() {
     );
 }
 
+/// A server with STARTTLS, and somebody in front of it who puts words behind the answer to that. What it hears by TLS.
+#[cfg(feature = "http")]
+fn injected(listener: &std::net::TcpListener, tls: rustls::ServerConfig, words: &str) -> std::io::Result<Vec<String>> {
+    use std::io::{BufRead, BufReader, Write};
+    let mut stream = BufReader::new(listener.accept()?.0);
+    let mut line = String::new();
+    for answer in ["220 kind\r\n", "250-kind\r\n250 STARTTLS\r\n"] {
+        stream.get_mut().write_all(answer.as_bytes())?;
+        stream.read_line(&mut line)?;
+    }
+    let mut stream = stream.into_inner();
+    stream.write_all(format!("220 go on\r\n{words}").as_bytes())?;
+    let connection = rustls::ServerConnection::new(Arc::new(tls)).unwrap();
+    let mut stream = BufReader::new(rustls::StreamOwned::new(connection, stream));
+    let mut heard = Vec::new();
+    loop {
+        line.clear();
+        match stream.read_line(&mut line) {
+            Ok(1..) => heard.push(line.clone()),
+            _ => return Ok(heard),
+        }
+        stream.get_mut().write_all(b"250 ok\r\n")?;
+    }
+}
+
+#[cfg(feature = "http")]
 #[tokio::test]
 async fn f109_what_somebody_puts_behind_the_answer_to_starttls_is_not_taken_for_the_servers() {
-    let script = |_: usize, line: &str| match line.split(' ').next().unwrap() {
-        "EHLO" => Some(Say("250-kind\r\n250 STARTTLS\r\n")),
-        "STARTTLS" => Some(Say("220 go on\r\n250-evil\r\n250 AUTH PLAIN\r\n235 welcome\r\n250 ok\r\n250 ok\r\n")),
-        _ => None,
-    };
-    let peer = Peer::start(script).await;
-    let (reason, _) = retried(run(&Smtp::new(with_login(&peer)).unwrap(), &mail()).await);
-    assert!(reason.starts_with(&format!("no TLS with {}: ", peer.address)), "{reason}");
-    let heard = peer.heard().concat();
-    assert!(!heard.contains("MAIL") && !heard.contains("AUTH"), "{heard:?}");
+    let key = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let ca = PemFile { path: "ca.pem".into(), pem: key.cert.pem().into_bytes() };
+    for (words, is_sent) in [("", true), ("250-evil\r\n250 AUTH PLAIN\r\n235 welcome\r\n", false)] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("smtp://{}", listener.local_addr().unwrap());
+        let ring = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = rustls::ServerConfig::builder_with_provider(ring)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![key.cert.der().clone()], key.signing_key.serialize_der().try_into().unwrap())
+            .unwrap();
+        let server = tokio::task::spawn_blocking(move || injected(&listener, tls, words));
+        let base = SmtpHandler::new(&url, "app@example.org").unwrap();
+        let handler = Smtp::new(SmtpHandler { ca: Some(ca.clone()), hello: Some("t".into()), ..base }).unwrap();
+        let (reason, _) = retried(run(&handler, &mail()).await);
+        drop(handler);
+        let heard = server.await.unwrap().unwrap();
+        // the server takes no content, but by then it has been spoken to
+        assert_eq!(heard.iter().any(|line| line.starts_with("MAIL")), is_sent, "{heard:?} {reason}");
+        assert_eq!(heard.is_empty(), !is_sent, "{heard:?}");
+        assert_eq!(reason.starts_with("no TLS with 127.0.0.1"), !is_sent, "{reason}");
+    }
 }
 
 #[tokio::test]
