@@ -44,3 +44,13 @@ pub(crate) fn context() -> JobContext {
     };
     JobContext::new(attempt, None)
 }
+
+/// The cells of the table of a page whose first head is this, row by row.
+pub(crate) fn rows<'a>(page: &'a str, head: &str) -> Vec<Vec<&'a str>> {
+    let table = page.split_once(&format!("\n| {head} |")).unwrap_or_else(|| panic!("no table of {head:?}")).1;
+    let table = table.split("\n\n").next().unwrap_or_default();
+    let rows: Vec<Vec<&str>> =
+        table.lines().skip(2).map(|row| row.trim_matches('|').split('|').map(str::trim).collect()).collect();
+    assert!(!rows.is_empty(), "the table of {head:?} is empty");
+    rows
+}

@@ -11,6 +11,7 @@ mod endpoint;
 mod freeze;
 mod housekeeping;
 mod ledger;
+mod limit;
 mod odd;
 mod outage;
 mod proxy;

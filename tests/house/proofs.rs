@@ -134,6 +134,27 @@ fn the_releases_named_are_those_tested() {
     none("releases that docs/protocol.md does not name", &absent.cloned().collect::<Vec<_>>());
 }
 
+/// Tables of which a test takes every row as what is to be seen: the page, the first cell of its head, and the test.
+const TABLES: [(&str, &str, &str); 4] = [
+    ("docs/handlers.md", "outcome", "src/engine/tests/outcomes.rs::every_row_of_the_table_of_outcomes"),
+    ("docs/handlers/http.md", "answer", "src/handler/http/tests/table.rs::f102_every_status_of_the_table"),
+    ("docs/handlers/command.md", "exit", "src/handler/command/tests/table.rs::f83_every_exit_code_there_is"),
+    ("docs/handlers/command.md", "exit", "src/handler/command/tests/table.rs::f83_f89_every_other_row"),
+];
+
+#[test]
+fn the_tables_of_outcomes_statuses_and_exits_are_proven_row_by_row() {
+    let unproven = TABLES.iter().filter(|(page, head, proof)| {
+        let (file, test) = proof.split_once("::").unwrap();
+        let source = read_to_string(root().join(file)).unwrap_or_default();
+        // the test reads the very table
+        let reads = source.contains(&format!("{page}\"), \"{head}\")"));
+        let has_table = read_to_string(root().join(page)).unwrap().contains(&format!("\n| {head} |"));
+        !(reads && has_table && has_test(file, test))
+    });
+    none("tables that no test reads row by row", &unproven.map(|table| format!("{table:?}")).collect::<Vec<_>>());
+}
+
 #[test]
 fn rows_are_read_as_they_are_written() {
     let found = row("| 12 | a check, `this` too | `golden a`, `src/x.rs::y` |").unwrap();

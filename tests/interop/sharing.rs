@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::support::daemon::{Daemon, oxherd};
+use super::support::daemon::{Daemon, answered, oxherd};
 use super::support::program::{Program, node, python};
 use super::support::receiver::Receiver;
 use super::support::redis::Redis;
@@ -146,4 +146,28 @@ fn status_messages_have_the_shape_api_servers_parse() {
     assert_eq!((&failed["tenantId"], &failed["status"]), (&"t2".into(), &"FAILED".into()));
     assert!(failed["error"].as_str().is_some_and(|text| text.contains("422")), "{failed}");
     assert_eq!(daemon.stop(), Some(0));
+}
+
+/// Two daemons that have no handler for a job leave it to a worker of BullMQ that has.
+#[test]
+fn f76_what_oxherd_cannot_do_is_left_to_a_node_worker() {
+    let redis = Redis::start();
+    let toml = "[queues.email]\nroutes = { \"ours-*\" = \"log\" }\n[handlers.log.log]\n";
+    let mut daemons = [Daemon::start(&redis, toml), Daemon::start(&redis, toml)];
+    oxherd(&redis, &["job", "add", "email", "theirs", "--job-id", "theirs"]);
+    eventually("it was put off", || !redis.call(&["ZSCORE", "bull:email:delayed", "theirs"]).is_empty());
+    let mut worker = node("worker.mjs", 6, &redis, &[]).ready();
+    // each time it is due one of three takes it; sooner than that it is not waited for
+    eventually("it is done", || {
+        if !redis.call(&["ZSCORE", "bull:email:delayed", "theirs"]).is_empty() {
+            answered(&redis, &["job", "promote", "email", "theirs"]);
+        }
+        !redis.call(&["ZSCORE", "bull:email:completed", "theirs"]).is_empty()
+    });
+    worker.wait_for("it was done there", |line| line["event"] == "completed" && line["id"] == "theirs");
+    assert_eq!(redis.call(&["HGET", "bull:email:theirs", "atm"]), "1");
+    worker.stop();
+    for daemon in &mut daemons {
+        assert_eq!(daemon.stop(), Some(0));
+    }
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::Unmatched;
+use crate::handler::testing::rows;
 use crate::store::testing::eventually;
 
 type Answer = fn() -> Outcome;
@@ -133,14 +134,6 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// The cells of the table of outcomes.
-fn rows() -> Vec<Vec<&'static str>> {
-    let page = include_str!("../../../docs/handlers.md");
-    let table = page.split("\n| outcome |").nth(1).expect("a table of outcomes");
-    let rows = table.split("\n\n").next().unwrap_or_default().lines().skip(2);
-    rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect()).collect()
-}
-
 /// The names of events.
 #[derive(Default)]
 struct Names(Mutex<Vec<String>>);
@@ -175,7 +168,7 @@ async fn every_row_of_the_table_of_outcomes() {
     let server = Server::start().await;
     let store = Store::open(&server.config(), "test").await.unwrap();
     let mut status = store.subscribe(&["job_updates".into()], &[]).await.unwrap();
-    let (cases, rows) = (cases(), rows());
+    let (cases, rows) = (cases(), rows(include_str!("../../../docs/handlers.md"), "outcome"));
     let of = |list: Vec<&str>| list.join(" ");
     assert_eq!(of(rows.iter().map(|row| row[0]).collect()), of(cases.iter().map(|case| case.outcome).collect()));
     for (case, row) in cases.iter().zip(&rows) {

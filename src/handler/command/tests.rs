@@ -1,5 +1,7 @@
 //! The handler with real programs.
 
+mod table;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

@@ -5,6 +5,7 @@ mod http2;
 mod peer;
 mod slow;
 mod socket;
+mod table;
 mod tls;
 
 use std::collections::BTreeMap;
