@@ -21,7 +21,10 @@ impl Check {
     pub fn execute(self, session: &mut Session) -> Result<Exit, Error> {
         let sources = session.sources(false);
         let (config, problems) = match config::load(&sources) {
-            Ok((config, warnings)) => (Some(config), warnings),
+            Ok((config, mut warnings)) => {
+                warnings.extend(config::missing_programs(&config));
+                (Some(config), warnings)
+            }
             Err(error) => (None, error.problems),
         };
         let of = |severity| problems.iter().filter(|problem| problem.severity == severity).count();

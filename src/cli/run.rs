@@ -44,7 +44,8 @@ pub struct Run {
 impl Run {
     pub fn execute(self, session: &mut Session) -> Result<Exit, Error> {
         let sources = session.sources(false);
-        let (config, warnings) = config::load(&sources)?;
+        let (config, mut warnings) = config::load(&sources)?;
+        warnings.extend(config::missing_programs(&config));
         if let Some(unknown) = self.queue.iter().find(|queue| !config.queues.contains_key(queue.as_str())) {
             let known: Vec<_> = config.queues.keys().map(String::as_str).collect();
             return Err(Error::Usage(format!(

@@ -33,6 +33,8 @@ mod locate;
 #[cfg(feature = "daemon")]
 mod path;
 #[cfg(feature = "daemon")]
+mod programs;
+#[cfg(feature = "daemon")]
 mod read;
 #[cfg(feature = "daemon")]
 mod schema;
@@ -51,13 +53,15 @@ pub use diff::Diff;
 #[cfg(feature = "daemon")]
 pub use error::{Error, Place, Position, Problem, Severity};
 pub use handler::{
-    AllowedHost, Answer, Breaker, Busy, CommandHandler, End, Gone, Handler, Housekeeping, HttpHandler, KeyType,
-    LogHandler, MailTemplates, MailTls, OWN_ROOT, OnAmbiguous, OnPartial, PemFile, ProcessHandler, Program,
-    RedisHandler, ScoreUnit, SmtpHandler, Transport, Warm, Workers,
+    AllowedHost, Answer, Breaker, Busy, CommandHandler, End, ExitMeaning, Gone, Handler, Housekeeping, HttpHandler,
+    KeyType, Limits, LogHandler, MailTemplates, MailTls, OWN_ROOT, OnAmbiguous, OnPartial, PemFile, ProcessHandler,
+    Program, RedisHandler, ScoreUnit, SmtpHandler, Transport, Warm, Workers,
 };
 pub use invalid::Invalid;
 #[cfg(feature = "daemon")]
 pub use load::{LoadOptions, files, load, process_env};
+#[cfg(feature = "daemon")]
+pub use programs::missing as missing_programs;
 pub use queue::{Placement, Queue, RateLimit, Unmatched};
 pub use redis::{AtStart, Endpoint, Redis, Secret};
 pub use schedule::{CatchUp, Overlap, Schedule};

@@ -101,6 +101,9 @@ const RATE: Shape = Table(&[("max", Value), ("per", Value)]);
 
 const SECRET: Shape = Table(&[("file", Value), ("env", Value), ("credential", Value)]);
 
+const LIMITS: Shape =
+    Table(&[("memory", Value), ("cpu", Value), ("files", Value), ("processes", Value), ("file_size", Value)]);
+
 const HANDLER: &[(&str, Shape)] = &[
     (
         "http",
@@ -132,6 +135,11 @@ const HANDLER: &[(&str, Shape)] = &[
             ("env_allow", Value),
             ("kill_after", Value),
             ("max_output", Value),
+            ("user", Value),
+            ("group", Value),
+            ("limits", LIMITS),
+            ("work_dir", Value),
+            ("exit", Named(&Table(&[("outcome", Value), ("after", Value)]))),
         ]),
     ),
     (
@@ -142,6 +150,9 @@ const HANDLER: &[(&str, Shape)] = &[
             ("env", Named(&SECRET)),
             ("env_allow", Value),
             ("kill_after", Value),
+            ("user", Value),
+            ("group", Value),
+            ("limits", LIMITS),
             ("workers", Table(&[("min", Value), ("max", Value)])),
             ("transport", Value),
             ("slots", Value),

@@ -59,6 +59,14 @@ pub enum Refused {
     Setting { key: &'static str, invalid: Invalid },
     #[error("action warm fetches over HTTP, which this build leaves out; build with the cargo feature http")]
     NoFetch,
+    #[error("there is no {what} {name:?} on this machine; create it, or correct {what}")]
+    NoAccount { what: &'static str, name: String },
+    #[error("{what} {name:?} cannot be looked up: {errno}")]
+    Account { what: &'static str, name: String, errno: nix::errno::Errno },
+    #[error(
+        "programs can run as another user only when oxherd runs as root, and it runs as user {0}; remove user and group"
+    )]
+    NotRoot(u32),
     #[error("environment name {0:?} cannot be used: expected a name that is not empty and holds no '='")]
     EnvName(String),
 }

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use crate::job::{Job, Outcome};
 
+#[cfg(all(unix, feature = "command"))]
+mod account;
 mod actions;
 #[cfg(all(unix, feature = "command"))]
 mod child;

@@ -180,6 +180,45 @@ fn f04_a_restart_in_place_ends_what_even_the_keepers_did_not() {
 }
 
 #[test]
+fn f04_work_directories_of_a_killed_daemon_are_removed_by_the_next() {
+    let redis = Redis::start();
+    let directory = tempfile::tempdir().unwrap();
+    let script = "echo $OXHERD_WORK_DIR >> \"$NOTES\"; touch left; test $(wc -l < \"$NOTES\") -gt 1 || sleep 300";
+    let work = format!("work_dir = \"{}\"\n", directory.path().join("work").display());
+    let settings = SHORT.to_owned() + &shell(directory.path(), script) + &work + STATE;
+    let mut daemon = Daemon::start(&redis, &settings);
+    add(&redis, "work", 1..=1, |_| "{}".into());
+    eventually("the command runs", || notes(directory.path()).len() == 1);
+    let first = notes(directory.path()).remove(0);
+    daemon.kill();
+    assert!(Path::new(&first).exists());
+    daemon.again();
+    all_completed(&redis, "work", 1);
+    eventually("nothing is left", || notes(directory.path()).iter().all(|made| !Path::new(made).exists()));
+    assert_ne!(notes(directory.path())[1], first);
+    assert_eq!(daemon.stop(), Some(0));
+    assert_eq!(std::fs::read_dir(directory.path().join("work")).unwrap().count(), 0);
+}
+
+#[test]
+fn f89_a_program_that_is_not_there_is_told_at_start_and_its_jobs_wait_for_it() {
+    let redis = Redis::start();
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("program");
+    let settings = format!(
+        "{SHORT}[queues.work]\nhandler = \"program\"\n[handlers.program.command]\nargv = [\"{}\"]\n",
+        program.display()
+    );
+    let mut daemon = Daemon::start(&redis, &settings);
+    daemon.says("there is no program");
+    add(&redis, "work", 1..=1, |_| "{}".into());
+    eventually("the job is put off", || redis.number(&["ZCARD", &key("work", "delayed")]) == 1);
+    assert_eq!(finished(&redis, "work"), 0);
+    assert_eq!(field(&redis, "work", "1", "atm"), "");
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
 fn f87_the_daemon_ends_what_a_killed_keeper_leaves_behind() {
     let redis = Redis::start();
     let directory = tempfile::tempdir().unwrap();

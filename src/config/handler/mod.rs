@@ -13,10 +13,10 @@ mod smtp;
 pub use allowed::AllowedHost;
 #[cfg(feature = "http")]
 pub(crate) use allowed::is_within;
-pub use command::CommandHandler;
+pub use command::{CommandHandler, ExitMeaning};
 pub use http::{Breaker, Gone, HttpHandler};
 pub use process::{ProcessHandler, Transport, Workers};
-pub use program::Program;
+pub use program::{Limits, Program};
 pub use redis::{Busy, End, Housekeeping, KeyType, OWN_ROOT, RedisHandler, ScoreUnit, Warm};
 pub use smtp::{MailTemplates, MailTls, OnAmbiguous, OnPartial, PemFile, SmtpHandler};
 

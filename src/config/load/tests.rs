@@ -474,6 +474,24 @@ fn f127_handlers_are_checked() {
         ("command]\nargv = [\"sh\", \"-c\", \"x {name}\"]", "placeholder {name} is only a part of an argument"),
         ("command]\nargv = [\"x\", \"--id={id}\"]", "placeholder {id} is only a part of an argument"),
         ("command]\nargv = [\"x\", 1]", "argv must be a text, got 1"),
+        ("command]\nargv = [\"x\"]\nuser = \"a b\"", "\"a b\" cannot be the name of a user or a group"),
+        ("command]\nargv = [\"x\"]\nlimits = { memory = \"1KiB\" }", "memory must be at least 1MiB, got \"1KiB\""),
+        ("command]\nargv = [\"x\"]\nlimits = { cpu = 30 }", "cpu must be a duration, got 30"),
+        ("command]\nargv = [\"x\"]\nlimits = { files = 1 }", "files must be at least 8, got 1"),
+        (
+            "command]\nargv = [\"x\"]\nlimits = { meory = \"1GiB\" }",
+            "unknown key \"meory\" in [handlers.h.command.limits]",
+        ),
+        ("command]\nargv = [\"x\"]\nexit = { 256 = \"fail\" }", "\"256\" is not an exit code"),
+        (
+            "command]\nargv = [\"x\"]\nexit = { 3 = \"later\" }",
+            "3 must be \"complete\", \"retry\", \"defer\", \"fail\", \"discard\" or \"waiting-children\", got \"later\"",
+        ),
+        ("command]\nargv = [\"x\"]\nexit = { 3 = { after = \"1m\" } }", "an exit code needs an outcome"),
+        (
+            "command]\nargv = [\"x\"]\nexit = { 3 = { outcome = \"fail\", after = \"1m\" } }",
+            "only a retry or a deferral waits",
+        ),
         ("command]\nargv = [\"x\"]\nenv = { \"A=B\" = \"\" }", "\"A=B\" is not the name of a variable"),
         ("command]\nargv = [\"x\"]\nenv_allow = [\"OXHERD_QUEUE\"]", "OXHERD_QUEUE is a name oxherd sets itself"),
         ("process]\nworkers = 2", "a process handler needs argv"),
@@ -923,7 +941,8 @@ fn what_is_shown_loads_again_and_hides_secrets() {
 fn what_is_shown_has_every_key_there_is() {
     let text = "[daemon]\nname = \"n\"\nstate_dir = \"/s\"\ntimezone = \"UTC\"\n\
                 [callbacks]\nlisten = \"127.0.0.1:7118\"\n[queues.q]\nhandler = \"a\"\nroutes = { x = \"b\", y = \"c\" }\n\
-                [handlers.a.http]\nurl = \"https://x\"\nca = \"ca.pem\"\nsocket = \"/s\"\n[handlers.b.command]\nargv = [\"x\"]\ndirectory = \"/\"\n[handlers.c.log]\n\
+                [handlers.a.http]\nurl = \"https://x\"\nca = \"ca.pem\"\nsocket = \"/s\"\n[handlers.b.command]\nargv = [\"x\"]\ndirectory = \"/\"\n\
+                user = \"u\"\ngroup = \"g\"\nwork_dir = \"/w\"\n[handlers.c.log]\n\
                 [schedules.s]\ncron = \"0 3 * * *\"\nqueue = \"q\"\nattempts = 1\nbackoff = {}\nkeep_completed = 1\nkeep_failed = 1\n\
                 starts = \"2027-01-01\"\nends = \"2027-12-31\"\ndescription = \"d\"\n";
     let ca = rcgen::generate_simple_self_signed(["x".to_owned()]).unwrap().cert.pem();

@@ -22,12 +22,12 @@ pub(super) fn handler_table(handler: &Handler) -> Table {
     named([(kind, table.into())])
 }
 
+fn answer(answer: Answer) -> Value {
+    Answer::NAMES.iter().find(|(_, known)| *known == answer).map_or("", |(name, _)| name).into()
+}
+
 fn http(config: &HttpHandler) -> Table {
-    let answer = |answer: &Answer| {
-        let name = Answer::NAMES.iter().find(|(_, known)| known == answer).map_or("", |(name, _)| name);
-        Value::from(name)
-    };
-    let status = config.status.iter().map(|(code, to)| (code.to_string(), answer(to))).collect();
+    let status = config.status.iter().map(|(code, to)| (code.to_string(), answer(*to))).collect();
     let mut table = named([
         ("url", mask_urls(&config.url).into()),
         ("allow", Value::Array(config.allow.iter().map(|host| host.to_string().into()).collect())),
@@ -64,6 +64,18 @@ fn breaker_table(breaker: Breaker) -> Table {
 fn command(config: &CommandHandler) -> Table {
     let mut table = program(&config.program);
     table.insert("max_output".into(), show_size(config.max_output).into());
+    if let Some(directory) = &config.work_dir {
+        table.insert("work_dir".into(), directory.display().to_string().into());
+    }
+    let exit = config.exit.iter().map(|(code, meaning)| {
+        let outcome = answer(meaning.answer);
+        let shown = match meaning.after {
+            Some(after) => Value::Table(named([("outcome", outcome), ("after", duration(after))])),
+            None => outcome,
+        };
+        (code.to_string(), shown)
+    });
+    table.insert("exit".into(), Value::Table(exit.collect()));
     table
 }
 
@@ -96,6 +108,20 @@ fn program(config: &Program) -> Table {
     if let Some(directory) = &config.directory {
         table.insert("directory".into(), directory.display().to_string().into());
     }
+    for (key, name) in [("user", &config.user), ("group", &config.group)] {
+        table.extend(name.as_ref().map(|name| (key.to_owned(), name.clone().into())));
+    }
+    let whole = |number: u64| Value::from(i64::try_from(number).unwrap_or(i64::MAX));
+    let limits = &config.limits;
+    let limits = [
+        ("memory", limits.memory.map(|bytes| show_size(bytes).into())),
+        ("cpu", limits.cpu.map(duration)),
+        ("files", limits.files.map(whole)),
+        ("processes", limits.processes.map(whole)),
+        ("file_size", limits.file_size.map(|bytes| show_size(bytes).into())),
+    ];
+    let off = || Value::from(false);
+    table.insert("limits".into(), named(limits.map(|(name, limit)| (name, limit.unwrap_or_else(off)))).into());
     table
 }
 

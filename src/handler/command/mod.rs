@@ -1,39 +1,41 @@
 //! A job as a run of a program: no shell, the envelope on stdin, the answer on stdout,
 //! descriptor 3 and the exit code (`docs/handlers.md`).
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::ExitStatusExt;
 use std::pin::pin;
-use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::FusedFuture;
 use nix::errno::Errno;
-use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::child::{Input, Streams};
-use super::circuit::Since;
 use super::error::Refused;
-use super::keeper::{Launch, NotStarted, Step};
+use super::keeper::Launch;
 use super::pipes::{self, Incoming};
 use super::program::{Program, refuse_nul};
 use super::template::Field;
 use super::wire::{self, Heard, Lines, Listener};
 use super::{Gate, Handler, JobContext, Running};
-use crate::config::CommandHandler;
-use crate::job::{Failure, Job, Outcome};
+use crate::config::{CommandHandler, ExitMeaning};
+use crate::job::{Job, Outcome};
 
+mod ending;
+mod memory;
 pub(super) mod output;
 mod starts;
+mod work_dir;
 
+pub(super) use ending::failure;
 use output::{Kept, drain};
 use starts::Starts;
+use work_dir::{WorkDir, WorkDirs};
 
 /// The end of stderr, for the reason of a failure.
 pub(super) const STDERR_TAIL: usize = 8 * 1024;
@@ -55,6 +57,9 @@ struct Run {
     arguments: Vec<Argument>,
     max_output: usize,
     starts: Starts,
+    work_dirs: Option<WorkDirs>,
+    exit: BTreeMap<u8, ExitMeaning>,
+    memory: memory::Watch,
 }
 
 enum Argument {
@@ -70,7 +75,7 @@ enum Argument {
 impl Command {
     /// Checks the settings. Whether the program exists is found out when it is run.
     pub fn new(config: CommandHandler) -> Result<Self, Refused> {
-        let CommandHandler { program, max_output } = config;
+        let CommandHandler { program, max_output, work_dir, exit } = config;
         let program = Program::new(program)?;
         if let Some(placeholder) = placeholder_in(program.path()) {
             return Err(Refused::Program(placeholder.to_owned()));
@@ -81,7 +86,13 @@ impl Command {
             options_ended |= text == "--";
             arguments.push(Argument::parse(text, options_ended)?);
         }
-        Ok(Self { run: Arc::new(Run { program, arguments, max_output, starts: Starts::default() }) })
+        let work_dirs = work_dir.map(|base| {
+            let owner = program.account().map(|account| (account.user, account.group));
+            // the program may be run elsewhere
+            WorkDirs::new(std::path::absolute(&base).unwrap_or(base), owner)
+        });
+        let (starts, memory) = (Starts::default(), memory::Watch::default());
+        Ok(Self { run: Arc::new(Run { program, arguments, max_output, starts, work_dirs, exit, memory }) })
     }
 }
 
@@ -127,10 +138,19 @@ impl Handler for Command {
                 Ok(children) => children,
                 Err(outcome) => return outcome,
             };
-            match run.prepare(&job, &ctx) {
-                Ok(program) => run.exchange(program, &wire::envelope(&job, &ctx, children.as_ref()), &ctx).await,
-                Err(reason) => Outcome::fail(reason),
+            let mut program = match run.prepare(&job, &ctx) {
+                Ok(program) => program,
+                Err(reason) => return Outcome::fail(reason),
+            };
+            let work_dir = match run.work_dir(&mut program) {
+                Ok(work_dir) => work_dir,
+                Err(outcome) => return outcome,
+            };
+            let outcome = run.exchange(&program, &wire::envelope(&job, &ctx, children.as_ref()), &ctx).await;
+            if let Some(work_dir) = work_dir {
+                work_dir.remove().await;
             }
+            outcome
         })
     }
 
@@ -182,14 +202,31 @@ impl Run {
         Ok(program)
     }
 
-    async fn exchange(&self, program: Launch, envelope: &[u8], ctx: &JobContext) -> Outcome {
+    /// A directory for the attempt, if the configuration asks for one, and the program told of it.
+    fn work_dir(&self, program: &mut Launch) -> Result<Option<WorkDir>, Outcome> {
+        let Some(work_dirs) = &self.work_dirs else { return Ok(None) };
+        let made = work_dirs.make().map_err(|error| {
+            let place = work_dirs.base().display();
+            let errno = Errno::from_raw(error.raw_os_error().unwrap_or_default());
+            let reason = format!("handler broken: no directory in {place}: {errno}");
+            self.starts.failed(self.starts.begin(), errno, reason)
+        })?;
+        if self.program.directory().is_none() {
+            program.directory(made.path());
+        }
+        program.env("OXHERD_WORK_DIR", made.path()).env("TMPDIR", made.path());
+        Ok(Some(made))
+    }
+
+    async fn exchange(&self, program: &Launch, envelope: &[u8], ctx: &JobContext) -> Outcome {
         let since = self.starts.begin();
         let (lines, channel) = match pipes::from_child() {
             Ok(channel) => channel,
             Err(error) => return self.not_started(since, &error.into()),
         };
         let input = Input::Text(envelope);
-        let (mut child, streams) = match self.program.start(&program, input, vec![channel]).await {
+        let before = self.memory.begin();
+        let (mut child, streams) = match self.program.start(program, input, vec![channel]).await {
             Ok(started) => started,
             Err(error) => return self.not_started(since, &error),
         };
@@ -269,7 +306,7 @@ impl Run {
             Ok(Err(_)) => self.keeper_killed(),
             Ok(Ok(end)) => {
                 let complaints = complaints.into_bytes();
-                if listener.stated.is_some() || !matches!(end.status.code(), Some(126 | 127)) {
+                if listener.stated.is_some() || !self.says_broken(end.status.code()) {
                     self.starts.works();
                 }
                 match (listener.undone, listener.stated) {
@@ -279,50 +316,10 @@ impl Run {
                         |asked| failure(&format!("the program {asked}"), &complaints),
                         || wire::value(printed.into_bytes()),
                     ),
-                    (None, None) => self.outcome(since, end.status, printed, &complaints),
+                    (None, None) => self.outcome(since, end, before, printed, &complaints),
                 }
             }
         }
-    }
-
-    /// The exit code table.
-    fn outcome(&self, since: Since, status: ExitStatus, printed: Kept, complaints: &[u8]) -> Outcome {
-        let Some(code) = status.code() else {
-            let number = status.signal().unwrap_or_default();
-            let name = Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |s| s.to_string());
-            return Outcome::Crashed(failure(&format!("killed by {name}"), complaints));
-        };
-        let what = format!("exit code {code}");
-        match code {
-            0 => Outcome::Complete(wire::value(printed.into_bytes())),
-            64 | 65 => Outcome::Fail(failure(&what, complaints)),
-            75 => Outcome::Defer { reason: failure(&what, complaints).message, after: wire::DEFER },
-            126 | 127 => {
-                let what = format!("handler broken: {} ended with {what}", self.program.path());
-                let reason = failure(&what, complaints).message;
-                self.starts.is_broken(since, &reason);
-                Outcome::Defer { reason, after: wire::DEFER }
-            }
-            _ => Outcome::Retry { failure: failure(&what, complaints), after: None },
-        }
-    }
-
-    /// By somebody, perhaps the program itself.
-    fn keeper_killed(&self) -> Outcome {
-        Outcome::Crashed(Failure::new(format!("the keeper of {} was killed", self.program.path())))
-    }
-
-    /// The program could not be started: not the job's fault, unless its arguments are too long.
-    fn not_started(&self, since: Since, failed: &NotStarted) -> Outcome {
-        if failed.step == Step::Keeper {
-            return self.keeper_killed();
-        }
-        let reason = self.program.why_not_started(failed);
-        let errno = Errno::from_raw(failed.error.raw_os_error().unwrap_or_default());
-        if errno == Errno::E2BIG {
-            return Outcome::fail(reason);
-        }
-        self.starts.failed(since, errno, reason)
     }
 }
 
@@ -357,19 +354,6 @@ async fn listen(mut pipe: Incoming, mut lines: Lines, ctx: &JobContext, say: mps
 fn log(ctx: &JobContext, line: &[u8], cut: usize) {
     let text = wire::snippet(line, wire::LOG_LINE);
     ctx.log(if cut > 0 { format!("{text}… {cut} bytes cut") } else { text });
-}
-
-/// What happened, and the end of what the program said about it.
-pub(super) fn failure(what: &str, complaints: &[u8]) -> Failure {
-    let tail = wire::tail(complaints, REASON);
-    if tail.is_empty() {
-        return Failure::new(what);
-    }
-    let lines: Vec<String> =
-        complaints.trim_ascii().split(|b| *b == b'\n').map(|l| wire::snippet(l, wire::LOG_LINE)).collect();
-    let message = format!("{what}: {tail}");
-    let stack = (lines.len() > 1).then(|| format!("{what}\n{}", lines.join("\n")));
-    Failure { message, stack }
 }
 
 #[cfg(test)]

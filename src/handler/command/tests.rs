@@ -7,15 +7,17 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Instant;
 
-use nix::sys::signal::kill;
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::os::fd::AsRawFd;
 use tempfile::TempDir;
 
 use super::*;
+use crate::config::{Answer, ExitMeaning};
 use crate::handler::program::INHERITED;
 use crate::handler::testing::{context, job};
 use crate::handler::{CancelReason, Standing};
+use crate::job::Failure;
 
 fn config(argv: &[&str]) -> CommandHandler {
     CommandHandler::new(argv.iter().map(|text| (*text).to_owned()).collect())
@@ -256,6 +258,185 @@ async fn f83_death_by_signal_says_which_and_leaves_no_dump() {
 }
 
 #[tokio::test]
+async fn f83_declared_codes_mean_what_was_declared() {
+    let after = Some(Duration::from_secs(600));
+    let mut config = shell("echo why >&2; echo '{\"n\":1}'; exit $(sed -n 's/.*\"data\":\\([0-9]*\\).*/\\1/p')");
+    config.exit = [
+        (0, Answer::Discard, None),
+        (1, Answer::Fail, None),
+        (3, Answer::Complete, None),
+        (64, Answer::Retry, after),
+        (75, Answer::Defer, after),
+        (127, Answer::Fail, None),
+    ]
+    .map(|(code, answer, after)| (code, ExitMeaning { answer, after }))
+    .into();
+    let run = |code: u8| run(config.clone(), job(&code.to_string()));
+    assert!(matches!(run(0).await, Outcome::Discard { reason } if reason == "exit code 0: why"));
+    assert_eq!(fail_reason(run(1).await), "exit code 1: why");
+    assert_eq!(returned(run(3).await), "{\"n\":1}");
+    assert!(matches!(run(64).await, Outcome::Retry { failure, after: Some(wait) }
+        if failure.message == "exit code 64: why" && wait.as_secs() == 600));
+    assert!(
+        matches!(run(75).await, Outcome::Defer { reason, after } if reason == "exit code 75: why" && after.as_secs() == 600)
+    );
+    assert_eq!(fail_reason(run(127).await), "exit code 127: why");
+    // the others mean what they always mean
+    assert_eq!(retry(run(2).await).message, "exit code 2: why");
+    assert_eq!(fail_reason(run(65).await), "exit code 65: why");
+}
+
+#[tokio::test]
+async fn f84_a_program_over_its_memory_is_refused_more_and_spares_the_others() {
+    let mut config = shell("head -c 200000000 /dev/zero | tail -c 199999999 | wc -c; cat /proc/self/oom_score_adj");
+    assert_eq!(text(run(config.clone(), job("null")).await), "199999999\n500\n");
+    config.program.limits.memory = Some(64 * 1024 * 1024);
+    let ctx = context();
+    let outcome = Command::new(config).unwrap().run(Arc::new(job("null")), ctx.clone()).await;
+    assert_eq!(text(outcome), "0\n500\n", "tail got no memory");
+    assert!(ctx.take_log().iter().any(|line| line.contains("memory")));
+}
+
+/// The kernel ends a program whose control group is full; such a group can be made by root where the kernel lets it.
+#[tokio::test]
+async fn f84_a_program_killed_for_memory_is_reported_as_such() {
+    let groups = ["/sys/fs/cgroup/memory", "/sys/fs/cgroup"]
+        .map(|root| Path::new(root).join(format!("oxherd-test-{}", std::process::id())));
+    let limits = [("memory.limit_in_bytes", 0), ("memory.max", 1)];
+    let found = limits.into_iter().find(|(limit, at)| {
+        let made =
+            std::fs::create_dir(&groups[*at]).is_ok() && std::fs::write(groups[*at].join(limit), "33554432").is_ok();
+        if !made {
+            let _ = std::fs::remove_dir(&groups[*at]);
+        }
+        made
+    });
+    let directory = tempfile::tempdir().unwrap();
+    // the leader itself takes the memory
+    let script_for = |group: &Path| {
+        let (group, pipe) = (group.display(), directory.path().join("pipe").display().to_string());
+        format!(
+            "mkfifo {pipe}; head -c 1000000000 /dev/zero > {pipe} & echo $$ > {group}/cgroup.procs\n\
+             exec tail -c 999999999 < {pipe}"
+        )
+    };
+    // where there is none, somebody else kills it, and that is told apart
+    let (script_text, want) = match found {
+        Some((_, at)) => (script_for(&groups[at]), "out of memory: killed by SIGKILL"),
+        None => ("kill -KILL $$".to_owned(), "killed by SIGKILL"),
+    };
+    let outcome = script(&script_text).await;
+    if let Some((_, at)) = found {
+        until(|| std::fs::remove_dir(&groups[at]).is_ok()).await;
+    }
+    let Outcome::Crashed(failure) = outcome else { panic!("{}", outcome.as_str()) };
+    assert_eq!(failure.message, want);
+}
+
+#[tokio::test]
+async fn a_program_over_its_processor_time_is_ended_and_told_so() {
+    for listens in ["", "trap '' XCPU; "] {
+        let mut config = shell(&format!("{listens}while :; do :; done"));
+        config.program.limits.cpu = Some(Duration::from_secs(1));
+        let outcome = run(config, job("null")).await;
+        let Outcome::Crashed(failure) = outcome else { panic!("{outcome:?}") };
+        assert!(failure.message.starts_with("out of processor time: killed by SIG"), "{failure:?}");
+        assert!(failure.message.ends_with(", limits.cpu is 1s"), "{failure:?}");
+    }
+}
+
+#[tokio::test]
+async fn files_and_their_size_have_limits() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = shell("ulimit -n; exec head -c 1000000 /dev/zero > large");
+    config.program.directory = Some(directory.path().into());
+    config.program.limits.files = Some(64);
+    config.program.limits.file_size = Some(100_000);
+    let outcome = run(config, job("null")).await;
+    let Outcome::Crashed(failure) = outcome else { panic!("{outcome:?}") };
+    assert!(
+        failure.message.starts_with("wrote too large a file: killed by SIGXFSZ, limits.file_size is "),
+        "{failure:?}"
+    );
+    let mut config = shell("ulimit -n");
+    // what we are held to ourselves is not exceeded
+    config.program.limits.files = Some(1 << 40);
+    assert_eq!(returned(run(config.clone(), job("null")).await), returned(script("ulimit -n").await));
+    config.program.limits.files = Some(64);
+    assert_eq!(returned(run(config, job("null")).await), "64");
+}
+
+/// Says what it is: only root can become somebody else, and who is not is refused the setting.
+#[tokio::test]
+async fn a_program_runs_as_its_user() {
+    let base = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(base.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    let mut config = shell(
+        "id -u; id -g; id -G; echo $HOME; pwd; touch mine; ls -ld . | cut -c 1-10; sed -n 's/^Max processes *\\([0-9]*\\).*/\\1/p' /proc/self/limits",
+    );
+    config.program.user = Some("nobody".into());
+    config.program.limits.processes = Some(1000);
+    config.work_dir = Some(base.path().join("work"));
+    if !nix::unistd::geteuid().is_root() {
+        let refused = Command::new(config).err().unwrap().to_string();
+        assert!(refused.starts_with("programs can run as another user only when oxherd runs as root"), "{refused}");
+        return;
+    }
+    let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+    let ctx = context();
+    let outcome = Command::new(config).unwrap().run(Arc::new(job("null")), ctx.clone()).await;
+    let output = text(outcome);
+    let lines: Vec<&str> = output.lines().collect();
+    assert_eq!(lines[..2], [nobody.uid.to_string(), nobody.gid.to_string()], "{:?}", ctx.take_log());
+    assert!(
+        lines[2].split(' ').any(|group| group == lines[1]) && !lines[2].split(' ').any(|group| group == "0"),
+        "{lines:?}"
+    );
+    assert_eq!(lines[3], nobody.dir.to_str().unwrap());
+    assert!(lines[4].starts_with(base.path().to_str().unwrap()));
+    assert_eq!(lines[5..], ["drwx------", "1000"]);
+    // and is ended as any other
+    let mut config =
+        shell(&format!("setsid sh -c 'echo $$ > {}/far; exec sleep 600' & kill -STOP $$", base.path().display()));
+    config.program.user = Some("nobody".into());
+    config.program.kill_after = Duration::from_millis(100);
+    let ctx = context();
+    let running = tokio::spawn(Command::new(config).unwrap().run(Arc::new(job("null")), ctx.clone()));
+    let far = pid_in(&base.path().join("far")).await;
+    ctx.cancel(CancelReason::Timeout);
+    retry(running.await.unwrap());
+    assert!(!exists(far));
+}
+
+#[tokio::test]
+async fn each_attempt_has_a_directory_of_its_own_and_leaves_none() {
+    let base = tempfile::tempdir().unwrap();
+    let mut config =
+        shell("pwd; echo $TMPDIR; echo $OXHERD_WORK_DIR; ls -A | wc -l; touch left; mkdir -m 0 closed; mktemp");
+    config.work_dir = Some(base.path().into());
+    let handler = Command::new(config).unwrap();
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let output = text(handler.run(Arc::new(job("null")), context()).await);
+        let lines: Vec<String> = output.lines().map(str::to_owned).collect();
+        assert!(lines[0].starts_with(base.path().to_str().unwrap()), "{output}");
+        assert_eq!((&lines[1], &lines[2], lines[3].trim()), (&lines[0], &lines[0], "0"));
+        assert!(lines[4].starts_with(&lines[0]), "{output}");
+        assert!(!Path::new(&lines[0]).exists());
+        seen.push(lines[0].clone());
+    }
+    assert_ne!(seen[0], seen[1]);
+    drop(handler);
+    assert_eq!(std::fs::read_dir(base.path()).unwrap().count(), 0);
+    // one that runs elsewhere is told where its directory is
+    let mut config = shell("pwd; echo $OXHERD_WORK_DIR");
+    config.work_dir = Some(base.path().into());
+    config.program.directory = Some("/".into());
+    let output = text(run(config, job("null")).await);
+    assert!(output.starts_with("/\n") && output.contains(base.path().to_str().unwrap()), "{output}");
+}
+
+#[tokio::test]
 async fn stderr_is_the_jobs_log_and_its_tail_the_reason() {
     let ctx = context();
     let handler = Command::new(shell("echo one >&2; printf 'two\\033[1m\\n\\nlast' >&2; exit 3")).unwrap();
@@ -291,6 +472,23 @@ async fn f85_neither_side_waits_for_the_other() {
     // or it does not read at all
     assert_eq!(returned(run(shell("echo 1"), job(&data)).await), "1");
     assert_eq!(returned(run(shell("exec <&-; echo 2"), job(&data)).await), "2");
+}
+
+#[tokio::test]
+async fn f86_a_line_without_end_is_cut_on_every_channel() {
+    let ctx = context();
+    let flood = "head -c 30000000 /dev/zero | tr '\\0' x";
+    let handler =
+        Command::new(shell(&format!("{flood} >&3; echo >&3; echo '{{\"log\":\"after\"}}' >&3; {flood} >&2"))).unwrap();
+    assert_eq!(returned(handler.run(Arc::new(job("null")), ctx.clone()).await), "null");
+    let log = ctx.take_log();
+    let cut = 30_000_000 - 256 * 1024;
+    assert_eq!(log[..2], [format!("descriptor 3: a line {cut} bytes too long was dropped"), "after".to_owned()]);
+    assert!(
+        log[2].ends_with(&format!("… {} bytes cut", 30_000_000 - wire::LOG_LINE)) && log.len() == 3,
+        "{}",
+        log.len()
+    );
 }
 
 #[tokio::test]
@@ -446,6 +644,13 @@ async fn f89_a_broken_handler_costs_no_attempt() {
         let program = at(program);
         let reason = put_off_reason(run(config(&[&program]), job("null")).await);
         assert!(reason.starts_with(&format!("handler broken: cannot start {program}: {want}: ")), "{reason}");
+    }
+    // unless the configuration says that it is worth none
+    let fail = ExitMeaning { answer: Answer::Fail, after: None };
+    for (program, code) in [("missing", 127), ("plain", 126)] {
+        let mut config = config(&[&at(program)]);
+        config.exit.insert(code, fail);
+        assert!(fail_reason(run(config, job("null")).await).starts_with("handler broken: cannot start "));
     }
     let mut gone = config(&["true"]);
     gone.program.directory = Some(PathBuf::from("/no/such/place"));

@@ -96,8 +96,17 @@ unsafe fn become_program(shared: &Shared) -> (Step, Errno) {
             (libc::RLIMIT_NPROC, limits.processes, 0),
             (libc::RLIMIT_FSIZE, limits.file_size, 0),
         ] {
-            let rlimit = libc::rlimit { rlim_cur: limit, rlim_max: limit.saturating_add(beyond) };
-            if limit != NONE && libc::setrlimit(resource, &raw const rlimit) < 0 {
+            let mut rlimit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            if limit == NONE {
+                continue;
+            }
+            if libc::getrlimit(resource, &raw mut rlimit) < 0 {
+                return failed(Step::Limits);
+            }
+            // what we are held to ourselves holds for the program as well
+            rlimit.rlim_max = rlimit.rlim_max.min(limit.saturating_add(beyond));
+            rlimit.rlim_cur = rlimit.rlim_max.min(limit);
+            if libc::setrlimit(resource, &raw const rlimit) < 0 {
                 return failed(Step::Limits);
             }
         }

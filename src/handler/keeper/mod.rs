@@ -30,7 +30,7 @@ mod report;
 #[expect(unsafe_code, reason = "system calls alone, after a fork of many threads")]
 mod serve;
 
-pub(crate) use order::Launch;
+pub(crate) use order::{Account, Launch, Limits, NONE};
 pub(crate) use report::{Ended, Step};
 
 pub(super) use report::Report;

@@ -16,7 +16,7 @@ pub(super) const DESCRIPTORS: usize = 8;
 /// Where programs are looked for when the environment does not say.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// In place of a number that is not given.
-pub(super) const NONE: u64 = u64::MAX;
+pub(crate) const NONE: u64 = u64::MAX;
 
 /// A program and what it becomes.
 #[derive(Debug, Default)]

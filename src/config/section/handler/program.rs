@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::DAY;
-use crate::config::Program;
 use crate::config::read::Item;
 use crate::config::section::secret::secret;
+use crate::config::{Limits, Program};
 
 /// The program of a handler of this kind; `check` looks at each argument, the program being the first. `None` without
 /// `argv`.
@@ -38,9 +38,35 @@ pub(super) fn program(item: &Item, kind: &str, check: impl Fn(&Item, usize, &str
         env: environment(&item.child("env")),
         env_allow: allowed(&item.child("env_allow")),
         kill_after: item.child("kill_after").duration(Duration::ZERO..=DAY, base.kill_after),
+        user: account(&item.child("user")),
+        group: account(&item.child("group")),
+        limits: limits(&item.child("limits")),
         argv: base.argv,
     };
     arguments.map(|_| base)
+}
+
+/// A name or a number; whether there is one is looked up when it is used.
+fn account(item: &Item) -> Option<String> {
+    let name = item.text()?;
+    if name.contains(['\0', ':', '/']) || name.contains(char::is_whitespace) {
+        item.error(format!("{name:?} cannot be the name of a user or a group"), "write a name or a number");
+    }
+    Some(name)
+}
+
+fn limits(item: &Item) -> Limits {
+    item.expect_table();
+    let cpu = item.child("cpu").optional_duration(Duration::from_secs(1)..=365 * DAY, None);
+    Limits {
+        memory: item.child("memory").optional_size(1024 * 1024..=usize::MAX >> 16, None),
+        // the kernel counts whole seconds
+        cpu: cpu.map(|cpu| Duration::from_secs(cpu.as_secs() + u64::from(cpu.subsec_nanos() > 0))),
+        // standard streams, descriptor 3, and what it takes to load a program
+        files: item.child("files").optional_whole(8..=1 << 30, None),
+        processes: item.child("processes").optional_whole(1..=1 << 30, None),
+        file_size: item.child("file_size").optional_size(0..=usize::MAX >> 16, None),
+    }
 }
 
 fn environment(item: &Item) -> BTreeMap<String, String> {
