@@ -23,8 +23,7 @@ pub(super) struct Member {
     pub(super) standing: Standing,
     pub(super) slots: u32,
     pub(super) jobs: Vec<InFlight>,
-    /// It has, or is kept free for, a job that may have ended its last process: no others beside that one.
-    pub(super) alone: bool,
+    pub(super) company: Company,
     /// Jobs done since it is ready.
     pub(super) done: u64,
     /// When a job last began or ended.
@@ -61,6 +60,16 @@ pub(super) enum Standing {
     Ready,
     /// Gets no more jobs and ends when it has none.
     Leaving,
+}
+
+/// Which jobs a process may be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Company {
+    Any,
+    /// None until it is empty: a suspect will have it for itself.
+    Kept,
+    /// None beside the suspect it has.
+    Suspect,
 }
 
 /// A job in a process.
@@ -104,7 +113,7 @@ impl Member {
             standing: Standing::Starting,
             slots: 1,
             jobs: Vec::new(),
-            alone: false,
+            company: Company::Any,
             done: 0,
             used: now,
             frames: Vec::new(),
@@ -136,7 +145,10 @@ impl Member {
 
     /// Whether it can take a job beside those it has.
     pub(super) fn has_room(&self) -> bool {
-        self.takes_jobs() && !self.alone && self.jobs.len() < self.slots as usize && self.frames.len() < UNWRITTEN
+        self.takes_jobs()
+            && self.company == Company::Any
+            && self.jobs.len() < self.slots as usize
+            && self.frames.len() < UNWRITTEN
     }
 
     /// What a process says of itself, first of all.
@@ -194,7 +206,9 @@ impl Member {
         self.done += 1;
         self.used = now;
         self.nonsense = 0;
-        self.alone = false;
+        if self.company == Company::Suspect {
+            self.company = Company::Any;
+        }
         if self.max_jobs.is_some_and(|most| self.done >= most) {
             self.leave();
         }

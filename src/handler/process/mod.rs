@@ -6,10 +6,13 @@
 
 mod chatter;
 mod frame;
+mod gone;
 mod keeper;
 mod member;
+mod plan;
 mod pool;
 mod starts;
+mod suspects;
 #[cfg(test)]
 mod tests;
 mod ticket;

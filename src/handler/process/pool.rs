@@ -4,10 +4,6 @@
 //! Everything is behind one mutex held for a few instructions at a time. Three kinds of tasks meet here: the attempts
 //! (`mod.rs`), which put tickets in and wait for news; for each process one that talks and one that looks after it
 //! (`worker.rs`); and the keeper, which starts processes.
-//!
-//! **Culprits.** A process that dies with one job was ended by that job. Of several any may have done it: they begin
-//! again one after the other, each alone in a process, until one is caught at it. Only that one has crashed; the rest
-//! never notice.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -17,19 +13,16 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::frame::{self, Reference, Said};
-use super::member::{Check, InFlight, Member, Standing};
-use super::starts::{LIMIT, Starts};
+use super::member::{Check, Company, InFlight, Member, Standing};
+use super::starts::Starts;
+use super::suspects::Suspects;
 use super::ticket::{End, News, Ticket};
-use crate::config::{ProcessHandler, Workers};
+use crate::config::ProcessHandler;
 use crate::handler::CancelReason;
 use crate::handler::gate::Gate;
 use crate::handler::program::Program;
-use crate::handler::wire::snippet;
 use crate::job::Failure;
 use crate::store::Dependencies;
-
-/// How long jobs must have waited without a pause before another process is started for them.
-const SHORT: Duration = Duration::from_millis(100);
 
 pub(super) struct Pool {
     pub(super) name: String,
@@ -42,55 +35,32 @@ pub(super) struct Pool {
     state: Mutex<State>,
 }
 
+/// `plan.rs` and `gone.rs` look at it, too.
 #[derive(Default)]
-struct State {
-    members: Vec<Option<Member>>,
-    waiting: VecDeque<Arc<Ticket>>,
-    incidents: Vec<Incident>,
+pub(super) struct State {
+    pub(super) members: Vec<Option<Member>>,
+    pub(super) waiting: VecDeque<Arc<Ticket>>,
+    pub(super) suspects: Suspects,
     /// Since when jobs wait without a pause.
-    short: Option<Instant>,
-    starts: Starts,
+    pub(super) short: Option<Instant>,
+    pub(super) starts: Starts,
     /// Jobs one process takes, as the last one said that was asked.
-    slots: u32,
-    references: u64,
+    pub(super) slots: u32,
+    pub(super) references: u64,
+    /// No process starts.
+    pub(super) is_broken: bool,
     /// Processes that ended otherwise than asked.
-    lost: u64,
-    phase: Phase,
+    pub(super) lost: u64,
+    pub(super) phase: Phase,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     #[default]
     Open,
     /// Ends when nothing is left in it.
     Closing,
     Closed,
-}
-
-/// The jobs of a process that died with several.
-struct Incident {
-    suspects: VecDeque<Arc<Ticket>>,
-    /// The one that runs, alone.
-    tried: Option<Arc<Ticket>>,
-}
-
-/// How a process ended.
-pub(super) enum Gone {
-    /// As it was asked to.
-    Left,
-    /// By itself, under the jobs it had.
-    Died(Failure),
-    /// Ended by us because of jobs that did not stop; the others have done nothing.
-    Ended(String),
-}
-
-/// What the keeper is to do.
-pub(super) struct Plan {
-    /// Places for which processes are to be started.
-    pub(super) start: Vec<usize>,
-    /// When to look again, unless something happens.
-    pub(super) next: Option<Instant>,
-    pub(super) is_closed: bool,
 }
 
 impl Pool {
@@ -107,7 +77,7 @@ impl Pool {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no code panics while holding this lock")
     }
 
@@ -117,7 +87,7 @@ impl Pool {
         if state.phase == Phase::Closed {
             return ticket.tell(News::End(End::Interrupted));
         }
-        if state.starts.is_broken() {
+        if state.is_broken {
             return ticket.tell(News::End(End::PutOff(self.broken())));
         }
         state.waiting.push_back(Arc::clone(ticket));
@@ -152,9 +122,9 @@ impl Pool {
     }
 
     /// Gives waiting jobs to processes.
-    fn dispatch(&self, state: &mut State) {
+    pub(super) fn dispatch(&self, state: &mut State) {
         let now = Instant::now();
-        if !state.incidents.is_empty() {
+        if !state.suspects.is_empty() {
             state.try_suspects(now);
         }
         while !state.waiting.is_empty()
@@ -163,7 +133,7 @@ impl Pool {
         {
             state.give(member, ticket, now);
         }
-        if state.waiting.is_empty() && state.incidents.iter().all(|incident| incident.tried.is_some()) {
+        if state.waiting.is_empty() && state.suspects.due() == 0 {
             state.short = None;
         } else if state.short.is_none() {
             state.short = Some(now);
@@ -216,6 +186,7 @@ impl Pool {
             Said::Ready => {
                 if member.ready(now) {
                     state.starts.ready();
+                    state.is_broken = false;
                     self.gate.open();
                     self.dispatch(&mut state);
                     self.keeper.notify_one();
@@ -246,7 +217,7 @@ impl Pool {
 
     fn done(&self, state: &mut State, job: &InFlight) {
         state.starts.worked();
-        state.cleared(&job.ticket);
+        state.clear(&job.ticket);
         self.dispatch(state);
     }
 
@@ -287,91 +258,6 @@ impl Pool {
         check
     }
 
-    /// A process has gone, and nothing of it is left.
-    pub(super) fn gone(&self, id: usize, how: Gone) {
-        let now = Instant::now();
-        let mut state = self.state();
-        let Some(mut member) = state.members.get_mut(id).and_then(Option::take) else { return };
-        let never_ready = !member.was_ready();
-        let pid = member.pid;
-        if let Gone::Died(Failure { message: why, .. }) | Gone::Ended(why) = &how {
-            state.lost += 1;
-            let age = member.age(now).as_secs();
-            tracing::warn!(
-                handler = self.name,
-                pid,
-                jobs = member.jobs.len(),
-                done = member.done,
-                age,
-                "a process has gone: {why}"
-            );
-            if never_ready {
-                if state.starts.failed(now, fastrand::f64()) {
-                    self.break_down(&mut state, why);
-                }
-            } else if member.done == 0 {
-                state.starts.died(now, fastrand::f64());
-            }
-        }
-        let (stopped, mut jobs): (Vec<_>, Vec<_>) = member.jobs.drain(..).partition(|job| job.stop_by.is_some());
-        let only_one = stopped.is_empty() && jobs.len() == 1;
-        for job in stopped {
-            state.cleared(&job.ticket);
-            job.ticket.tell(News::End(End::Stopped));
-        }
-        match how {
-            Gone::Died(failure) if only_one && !member.has_said_bye() => {
-                let job = jobs.remove(0);
-                state.caught(&job.ticket);
-                job.ticket.tell(News::End(End::Crashed(failure)));
-            }
-            Gone::Died(_) if !member.has_said_bye() => {
-                let suspects: VecDeque<_> = jobs.drain(..).map(back).collect();
-                if !suspects.is_empty() {
-                    tracing::warn!(
-                        handler = self.name,
-                        pid,
-                        jobs = suspects.len(),
-                        "any of several jobs may have ended the process: each is tried alone"
-                    );
-                    state.incidents.push(Incident { suspects, tried: None });
-                }
-            }
-            _ => {
-                for job in jobs.drain(..).rev() {
-                    let ticket = back(job);
-                    state.cleared(&ticket);
-                    state.waiting.push_front(ticket);
-                }
-            }
-        }
-        self.dispatch(&mut state);
-        self.keeper.notify_one();
-    }
-
-    /// The pool can do nothing until a process starts.
-    fn break_down(&self, state: &mut State, why: &str) {
-        if state.members.iter().flatten().any(|member| member.standing == Standing::Ready) {
-            return;
-        }
-        if self.gate.standing() == crate::handler::Standing::Open {
-            tracing::error!(
-                handler = self.name,
-                "broken: {LIMIT} processes in a row did not start, the last one: {why}"
-            );
-        }
-        self.gate.shut(format!("no process starts: {}", snippet(why.as_bytes(), 200)), None);
-        let reason = self.broken();
-        let suspects = state.incidents.drain(..).flat_map(|incident| incident.suspects);
-        for ticket in state.waiting.drain(..).chain(suspects.collect::<Vec<_>>()) {
-            ticket.tell(News::End(End::PutOff(reason.clone())));
-        }
-    }
-
-    fn broken(&self) -> String {
-        format!("handler broken: no process of {} starts", self.name)
-    }
-
     /// Ends the pool when nothing is left in it.
     pub(super) fn close(&self) {
         let mut state = self.state();
@@ -391,79 +277,13 @@ impl Pool {
         // fails only when the pool is dropped, and we hold it
         let _ = self.has_ended.subscribe().wait_for(|ended| *ended).await;
     }
-
-    /// What is to be started now, and which processes are not needed any more.
-    pub(super) fn plan(&self) -> Plan {
-        let now = Instant::now();
-        let mut state = self.state();
-        let state = &mut *state;
-        let mut plan = Plan { start: Vec::new(), next: None, is_closed: false };
-        if state.phase != Phase::Open && state.is_empty() {
-            state.phase = Phase::Closed;
-            state.members.iter_mut().flatten().for_each(Member::leave);
-            plan.is_closed = true;
-            return plan;
-        }
-        let count = |standing| state.members.iter().flatten().filter(|member| member.standing == standing).count();
-        let (starting, ready) = (count(Standing::Starting), count(Standing::Ready));
-        let alive = starting + ready;
-        let Workers { min, max } = self.config.workers;
-        let min = if state.phase == Phase::Open { min as usize } else { 0 };
-        let max = max as usize;
-        let mut later = |at: Instant| plan.next = Some(plan.next.map_or(at, |next: Instant| next.min(at)));
-        let mut wanted = min.saturating_sub(alive);
-        if let Some(short) = state.short.filter(|_| alive < max) {
-            // the first at once, more only for jobs that go on waiting
-            if alive == 0 || now >= short + SHORT {
-                let suspects = state.incidents.iter().filter(|incident| incident.tried.is_none()).count();
-                let slots = state.slots.max(1) as usize;
-                let short_of = state.waiting.len().div_ceil(slots) + suspects;
-                wanted = wanted.max(short_of.saturating_sub(starting).min(max - alive));
-            } else {
-                later(short + SHORT);
-            }
-        }
-        if state.starts.is_trying() {
-            wanted = wanted.min(1usize.saturating_sub(starting));
-        }
-        if wanted > 0
-            && let Some(at) = state.starts.not_before().filter(|at| *at > now)
-        {
-            later(at);
-            wanted = 0;
-        }
-        if let Some(idle) = self.config.idle.filter(|_| ready > min) {
-            let all = state.members.iter_mut().flatten();
-            let mut ready_ones: Vec<_> = all.filter(|member| member.standing == Standing::Ready).collect();
-            ready_ones.sort_by_key(|member| (!member.jobs.is_empty(), member.used));
-            for member in ready_ones.into_iter().take(ready - min) {
-                let last = if member.jobs.is_empty() { member.used } else { now };
-                if last + idle <= now {
-                    member.leave();
-                } else {
-                    later(last + idle);
-                }
-            }
-        }
-        for _ in 0..wanted {
-            let member = Some(Member::new(&self.config, now));
-            if let Some(free) = state.members.iter().position(Option::is_none) {
-                state.members[free] = member;
-                plan.start.push(free);
-            } else {
-                state.members.push(member);
-                plan.start.push(state.members.len() - 1);
-            }
-        }
-        plan
-    }
 }
 
 impl State {
     /// Nothing is left to be done.
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
-            && self.incidents.is_empty()
+            && self.suspects.is_empty()
             && self.members.iter().flatten().all(|member| member.jobs.is_empty())
     }
 
@@ -484,84 +304,53 @@ impl State {
         }
     }
 
-    /// Gives each incident's next suspect to a process that has nothing else; keeps one free for it if there is none.
+    /// Gives suspects to processes that have nothing else; keeps one free for the next if there is none.
     fn try_suspects(&mut self, now: Instant) {
-        for at in 0..self.incidents.len() {
-            if self.incidents[at].tried.is_some() {
-                continue;
-            }
+        while self.suspects.due() > 0 {
             let members = self.members.iter().enumerate();
-            let ready =
-                members.filter_map(|(id, member)| Some((id, member.as_ref().filter(|member| member.takes_jobs())?)));
-            // one kept free before comes first, then the least busy
-            let busy_with_a_suspect = |id: usize| {
-                let tried = self.incidents.iter().filter_map(|incident| incident.tried.as_ref());
-                let mut tried = tried.filter(|ticket| !ticket.waits());
-                let member = self.members[id].as_ref();
-                tried.any(|ticket| member.is_some_and(|m| m.jobs.iter().any(|job| Arc::ptr_eq(&job.ticket, ticket))))
-            };
-            let chosen = ready
-                .filter(|(id, _)| !busy_with_a_suspect(*id))
-                .min_by_key(|(_, member)| (!member.alone, member.jobs.len()))
-                .map(|(id, _)| id);
-            let Some(id) = chosen else { return };
+            let usable = members.filter_map(|(id, member)| {
+                let member =
+                    member.as_ref().filter(|member| member.takes_jobs() && member.company != Company::Suspect)?;
+                Some((id, member))
+            });
+            let chosen = usable.min_by_key(|(_, member)| (member.company != Company::Kept, member.jobs.len()));
+            let Some(id) = chosen.map(|(id, _)| id) else { return };
             let Some(member) = self.members[id].as_mut() else { return };
-            member.alone = true;
-            if member.jobs.is_empty()
-                && let Some(ticket) = self.incidents[at].suspects.pop_front()
-            {
-                let _ = ticket.ctx.extend(Duration::MAX);
-                self.incidents[at].tried = Some(Arc::clone(&ticket));
-                self.give(id, ticket, now);
+            if !member.jobs.is_empty() {
+                member.company = Company::Kept;
+                return;
             }
+            let Some(ticket) = self.suspects.try_next() else { return };
+            member.company = Company::Suspect;
+            // refused only at the end of the attempt, when it matters no more
+            let _ = ticket.ctx.extend(Duration::MAX);
+            self.give(id, ticket, now);
         }
     }
 
-    /// A job has ended, or will begin again, and is no suspect any more.
-    fn cleared(&mut self, ticket: &Arc<Ticket>) {
-        for incident in &mut self.incidents {
-            incident.tried.take_if(|tried| Arc::ptr_eq(tried, ticket));
-            incident.suspects.retain(|suspect| !Arc::ptr_eq(suspect, ticket));
+    /// A job is no suspect any more.
+    pub(super) fn clear(&mut self, ticket: &Arc<Ticket>) {
+        if self.suspects.is_empty() {
+            return;
         }
-        self.forget_closed_incidents();
+        self.suspects.clear(ticket);
+        self.keep_none();
     }
 
-    /// A job was alone when its process died: the others it was suspected with go on as if nothing had been.
-    fn caught(&mut self, ticket: &Arc<Ticket>) {
-        for incident in &mut self.incidents {
-            if incident.tried.take_if(|tried| Arc::ptr_eq(tried, ticket)).is_some() {
-                for innocent in incident.suspects.drain(..).rev() {
-                    self.waiting.push_front(innocent);
-                }
-            }
-        }
-        self.forget_closed_incidents();
-    }
-
-    fn forget_closed_incidents(&mut self) {
-        let before = self.incidents.len();
-        self.incidents.retain(|incident| incident.tried.is_some() || !incident.suspects.is_empty());
-        if self.incidents.is_empty() && before > 0 {
-            // what was kept free for suspects is free for all
-            self.members.iter_mut().flatten().for_each(|member| member.alone = false);
+    /// With the last suspect gone what was kept free for them is free for all.
+    pub(super) fn keep_none(&mut self) {
+        if self.suspects.is_empty() {
+            let kept = self.members.iter_mut().flatten().filter(|member| member.company == Company::Kept);
+            kept.for_each(|member| member.company = Company::Any);
         }
     }
 
+    /// Takes a job out that waits; `false`: it does not.
     fn withdraw(&mut self, ticket: &Arc<Ticket>) -> bool {
         let before = self.waiting.len();
         self.waiting.retain(|waiting| !Arc::ptr_eq(waiting, ticket));
-        let suspects = |state: &Self| state.incidents.iter().map(|incident| incident.suspects.len()).sum::<usize>();
-        let suspected = suspects(self);
-        self.cleared(ticket);
-        before != self.waiting.len() || suspected != suspects(self)
+        let is_suspect = self.suspects.holds(ticket);
+        self.clear(ticket);
+        before != self.waiting.len() || is_suspect
     }
-}
-
-/// A job comes out of a process to begin again, with all its time.
-fn back(job: InFlight) -> Arc<Ticket> {
-    // refused only at the end of the attempt, when it matters no more
-    let _ = job.ticket.ctx.extend(Duration::MAX);
-    job.ticket.set_waits(true);
-    job.ticket.tell(News::Again);
-    job.ticket
 }

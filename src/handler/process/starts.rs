@@ -22,11 +22,10 @@ pub(super) struct Starts {
 }
 
 impl Starts {
-    /// A process ended before it was ready. `random` is in `[0, 1)`. Whether the pool is broken now.
-    pub(super) fn failed(&mut self, now: Instant, random: f64) -> bool {
+    /// A process ended before it was ready. `random` is in `[0, 1)`.
+    pub(super) fn failed(&mut self, now: Instant, random: f64) {
         self.failures = self.failures.saturating_add(1);
         self.died(now, random);
-        self.is_broken()
     }
 
     /// A process died that has done nothing since it was ready.
@@ -71,7 +70,8 @@ mod tests {
         let (now, mut starts) = (Instant::now(), Starts::default());
         let mut waits = Vec::new();
         for n in 1..=LIMIT + 1 {
-            assert_eq!(starts.failed(now, 0.5), n >= LIMIT);
+            starts.failed(now, 0.5);
+            assert_eq!(starts.is_broken(), n >= LIMIT);
             waits.push((starts.not_before().unwrap() - now).as_millis());
         }
         assert_eq!(waits, [100, 200, 400, 800, 30_000, 30_000]);

@@ -14,8 +14,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::chatter::{Chatter, listen};
 use super::frame::Inbox;
+use super::gone::Gone;
 use super::member::{Check, Why};
-use super::pool::{Gone, Pool};
+use super::pool::Pool;
 use crate::config::Transport;
 use crate::handler::child::{Child, Input};
 use crate::handler::command::{LINGER, failure};
