@@ -25,7 +25,8 @@ pub use state::{StateDir, instance_id};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{Config, LoadOptions};
-use crate::engine::{Ending, Engine, Handle, Instance, Scheduling, Until};
+use crate::engine::{Ending, Engine, Handle, Instance, ProcessesOf, Scheduling, Until};
+use crate::handler::Processes;
 use crate::job::QueueName;
 
 /// What one start of the daemon needs to know.
@@ -135,6 +136,10 @@ impl Daemon {
 async fn report(handle: &Handle) {
     // none once the engine has ended, and then the end is logged anyway
     let Some(snapshot) = handle.snapshot().await else { return };
+    for ProcessesOf { handler, processes } in &snapshot.processes {
+        let Processes { ready, busy, starting, leaving, jobs, waiting, lost, is_broken } = processes;
+        tracing::info!(handler, ready, busy, starting, leaving, jobs, waiting, lost, is_broken, "processes");
+    }
     for queue in &snapshot.queues {
         tracing::info!(
             phase = ?snapshot.phase,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::handler::Notice;
 use crate::job::{Backoff, BackoffKind, Job, JobId, QueueName};
 
 /// Something that happened to a job or a queue.
@@ -81,6 +82,8 @@ pub enum Event {
         queue: QueueName,
         id: JobId,
     },
+    /// A handler tells something of itself.
+    Notice(Notice),
     /// A handler can do nothing for now: no jobs are taken for it.
     GateShut {
         handler: String,
@@ -170,6 +173,8 @@ impl Observer for LogObserver {
             Event::Ghost { queue, id } => {
                 tracing::warn!(%queue, job = %id, "dropped: an id without a readable job behind it");
             }
+            // said where it happened, also without an engine
+            Event::Notice(_) => {}
             Event::GateShut { handler, why, lasts, again } => {
                 let lasts = lasts.map(|lasts| lasts.as_millis());
                 if *again {

@@ -39,6 +39,7 @@ mod series;
 mod service;
 mod shared;
 mod slots;
+mod staff;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -55,7 +56,7 @@ pub use event::{Event, Observer};
 #[cfg(feature = "daemon")]
 pub(crate) use executor::execute;
 pub use phase::Phase;
-pub use status::{QueueSnapshot, RunningJob, ShutGate, Snapshot};
+pub use status::{ProcessesOf, QueueSnapshot, RunningJob, ShutGate, Snapshot};
 
 use crate::config::Config;
 use crate::handler::{self, JobContext, Registry, function::Function};
@@ -279,7 +280,8 @@ impl Builder {
             registry.router(queue)?;
         }
         let (orders, receiver) = mpsc::unbounded_channel();
-        let (snapshot, phase) = watch::channel(Snapshot { phase: Phase::Running, queues: Vec::new() });
+        let (snapshot, phase) =
+            watch::channel(Snapshot { phase: Phase::Running, queues: Vec::new(), processes: Vec::new() });
         Ok(Engine {
             config: self.config,
             registry,

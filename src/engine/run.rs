@@ -21,6 +21,7 @@ use super::scheduler::{self, Wanted};
 use super::service::keep_running;
 use super::shared::{Handlers, Shared};
 use super::slots::{Slots, Stage};
+use super::staff::Staff;
 use super::status::{QueueSnapshot, RunningJob, ShutGate, Snapshot};
 use super::{Ending, Engine, Error, Handle, Instance, Order, Scheduling, Until};
 use crate::config::{self, Config};
@@ -65,6 +66,8 @@ struct Run {
     scheduling: Scheduling,
     /// Tells when the gates of the handlers move.
     watched: Watched,
+    /// The handlers the queues use.
+    staff: Staff,
     /// What the scheduler is to put in force; `None` without one.
     schedules: Option<Schedules>,
     store: Store,
@@ -140,10 +143,12 @@ impl Engine {
         // a subscriber may sit at a replica, where this server cannot see it
         let always_publish = store.server().await.is_ok_and(|info| info.connected_replicas > 0);
         let watched = Watched::start(&registry, &shared);
+        let staff = Staff::new(&shared);
         let mut run = Run {
             config,
             registry,
             watched,
+            staff,
             instance,
             until,
             only,
@@ -161,6 +166,7 @@ impl Engine {
             orders: handle.orders.clone(),
         };
         let renewer = Renewer::start(register, run.store.clone(), Arc::clone(&run.shared)).map_err(Error::Thread)?;
+        run.employ();
         run.release_old_locks().await;
         for queue in run.queues_of(&run.config) {
             run.start_pool(&queue)?;
@@ -235,6 +241,12 @@ impl Run {
                 }
             }
         }
+    }
+
+    /// Puts the handlers of the queues in use, and no others.
+    fn employ(&mut self) {
+        let queues = self.queues_of(&self.config);
+        self.staff.employ(self.registry.used_by(&queues));
     }
 
     fn start_pool(&mut self, config: &config::Queue) -> Result<(), Error> {
@@ -413,6 +425,7 @@ impl Run {
                 "could not be handed back in time; other workers recover them when their locks run out"
             );
         }
+        self.staff.dismiss(CLOSING).await;
         self.phase = Phase::Closed;
         self.snapshot.send_modify(|snapshot| snapshot.phase = Phase::Closed);
         let ending = self.shared.totals.ending(left);
@@ -448,6 +461,8 @@ impl Run {
         }
         self.registry = registry;
         self.config = config;
+        // before their jobs come
+        self.employ();
         if let Some(schedules) = &self.schedules {
             schedules.wanted.send_replace(Arc::new(Wanted::of(&self.config, self.always_publish)));
         }
@@ -529,7 +544,7 @@ impl Run {
             let gates = works.gates.iter().filter_map(|(handler, gate)| ShutGate::of(handler, gate));
             QueueSnapshot { name: name.clone(), slots: works.settings.concurrency, running, gates: gates.collect() }
         });
-        Snapshot { phase: self.phase, queues: queues.collect() }
+        Snapshot { phase: self.phase, queues: queues.collect(), processes: self.staff.processes() }
     }
 }
 

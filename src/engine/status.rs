@@ -6,7 +6,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::phase::Phase;
-use crate::handler::{Gate, Standing};
+use crate::handler::{Gate, Processes, Standing};
 use crate::job::{JobId, QueueName};
 
 /// What every slot is doing.
@@ -14,6 +14,16 @@ use crate::job::{JobId, QueueName};
 pub struct Snapshot {
     pub phase: Phase,
     pub queues: Vec<QueueSnapshot>,
+    /// The handlers that keep processes between jobs.
+    pub processes: Vec<ProcessesOf>,
+}
+
+/// The processes of one handler.
+#[derive(Debug, Clone, Serialize)]
+pub struct ProcessesOf {
+    pub handler: String,
+    #[serde(flatten)]
+    pub processes: Processes,
 }
 
 /// One queue's slots.

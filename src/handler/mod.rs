@@ -31,6 +31,7 @@ mod keeper;
 #[cfg(all(unix, feature = "daemon"))]
 mod leftovers;
 pub mod log;
+mod notice;
 #[cfg(all(unix, feature = "command"))]
 mod pipes;
 #[cfg(all(unix, feature = "command"))]
@@ -68,6 +69,7 @@ pub(crate) use http::callback::{Callbacks, Deaf};
 pub(crate) use keeper::{Keepers, Launch, NotStarted};
 #[cfg(all(unix, feature = "daemon"))]
 pub(crate) use leftovers::{Stat, end_leftovers};
+pub use notice::{Notice, Notices, Processes};
 #[cfg(all(unix, feature = "daemon"))]
 pub(crate) use pipes::Incoming;
 pub use registry::{Registry, Router};
@@ -111,14 +113,28 @@ pub trait Handler: Send + Sync + 'static {
         None
     }
 
-    /// Gets ready for jobs: called before a queue that uses the handler is worked, and again for each further one. Jobs may
-    /// come without it.
-    fn start(&self) {}
+    /// Gets ready for jobs: called on the engine's thread before the first queue that uses the handler is worked. Jobs may
+    /// come without it. What happens between jobs is told to `notices`.
+    fn start(&self, notices: &Notices) {
+        let _ = notices;
+    }
+
+    /// Instead of [`Handler::start`], when a reload has put the handler in the place of another of the same name. It may
+    /// let that one go on until it is ready itself. Resolves when the other one is closed.
+    fn follow(&self, before: Arc<dyn Handler>, notices: &Notices) -> Closing {
+        self.start(notices);
+        before.close()
+    }
 
     /// Puts away what the handler keeps between jobs, once those that run have ended; resolves when all of it is gone. No
     /// queue uses the handler any more.
     fn close(&self) -> Closing {
         Box::pin(std::future::ready(()))
+    }
+
+    /// The processes it keeps between jobs.
+    fn processes(&self) -> Option<Processes> {
+        None
     }
 
     /// How long the future may take to return once it is told to stop.

@@ -14,6 +14,8 @@ pub struct Registry {
     handlers: BTreeMap<String, Arc<dyn Handler>>,
     /// Those among them that are Rust functions: they outlive a reload.
     functions: BTreeMap<String, Arc<dyn Handler>>,
+    /// What they were built from.
+    configured: Arc<config::Config>,
     /// For endpoints that call back; the same over reloads.
     #[cfg(feature = "http")]
     callbacks: super::Callbacks,
@@ -26,14 +28,23 @@ impl Registry {
         Self { functions, ..Self::default() }.renew(configured)
     }
 
-    /// The same functions beside other configured handlers.
+    /// The same functions beside other configured handlers. One whose settings are the same is the same: it keeps its
+    /// processes, connections, and what it knows.
     pub fn renew(&self, configured: &config::Config) -> Result<Self, Error> {
-        let mut new = Self { handlers: self.functions.clone(), ..self.clone() };
+        let old = &self.configured;
+        let is_same_ground = old.redis == configured.redis && old.callbacks == configured.callbacks;
+        let mut new =
+            Self { handlers: self.functions.clone(), configured: Arc::new(configured.clone()), ..self.clone() };
         for (name, config) in &configured.handlers {
             if new.handlers.contains_key(name) {
                 return Err(Error::Twice(name.clone()));
             }
-            new.handlers.insert(name.clone(), build(name, config, configured, self)?);
+            let kept = self.handlers.get(name).filter(|_| is_same_ground && old.handlers.get(name) == Some(config));
+            let handler = match kept {
+                Some(handler) => Arc::clone(handler),
+                None => build(name, config, configured, self)?,
+            };
+            new.handlers.insert(name.clone(), handler);
         }
         Ok(new)
     }
@@ -62,6 +73,15 @@ impl Registry {
             router.handlers.insert(name.clone(), self.named(name, queue)?);
         }
         Ok(router)
+    }
+
+    /// The handlers these queues use, by name.
+    pub(crate) fn used_by<'a>(
+        &self,
+        queues: impl IntoIterator<Item = &'a config::Queue>,
+    ) -> BTreeMap<String, Arc<dyn Handler>> {
+        let names = queues.into_iter().flat_map(|queue| queue.routes.values().chain(&queue.handler));
+        names.filter_map(|name| Some((name.clone(), Arc::clone(self.get(name)?)))).collect()
     }
 
     /// The gates of all handlers that have one.
@@ -204,6 +224,20 @@ mod tests {
             assert!(Arc::ptr_eq(router.find(job).unwrap(), registry.get(want).unwrap()), "{job}");
         }
         assert!(registry.router(&queue(&routes, None)).unwrap().find("resize").is_none());
+    }
+
+    #[test]
+    fn a_handler_whose_settings_stay_stays() {
+        let log = |ms| config::Handler::Log(config::LogHandler { duration: std::time::Duration::from_millis(ms) });
+        let mut configured = config::Config::default();
+        configured.handlers = [("same".to_owned(), log(1)), ("other".to_owned(), log(1))].into();
+        let old = Registry::build(&configured, BTreeMap::new()).unwrap();
+        configured.handlers.insert("other".into(), log(2));
+        let new = old.renew(&configured).unwrap();
+        let is_kept = |name| Arc::ptr_eq(old.get(name).unwrap(), new.get(name).unwrap());
+        assert!(is_kept("same") && !is_kept("other"));
+        configured.redis.prefix = "other".into();
+        assert!(!Arc::ptr_eq(new.get("same").unwrap(), new.renew(&configured).unwrap().get("same").unwrap()));
     }
 
     #[test]

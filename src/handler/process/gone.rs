@@ -9,6 +9,7 @@ use super::member::{InFlight, Standing};
 use super::pool::{Pool, State};
 use super::starts::LIMIT;
 use super::ticket::{End, News, Ticket};
+use crate::handler::Notice;
 use crate::handler::wire::snippet;
 use crate::job::Failure;
 
@@ -41,6 +42,7 @@ impl Pool {
                 age,
                 "a process has gone: {why}"
             );
+            self.tell(Notice::ProcessLost { handler: self.name.clone(), pid, why: why.clone() });
             if never_ready {
                 state.starts.failed(now, fastrand::f64());
             } else if member.done == 0 {

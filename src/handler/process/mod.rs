@@ -28,7 +28,7 @@ use self::ticket::{End, News, Ticket};
 use super::error::Refused;
 use super::program::Program;
 use super::wire::{self, Heard, Listener};
-use super::{CancelReason, Closing, Gate, Handler, JobContext, Running};
+use super::{CancelReason, Closing, Gate, Handler, JobContext, Notices, Processes, Running};
 use crate::config::ProcessHandler;
 use crate::job::{Failure, Job, Outcome};
 
@@ -63,8 +63,25 @@ impl Handler for Process {
         true
     }
 
-    fn start(&self) {
+    fn start(&self, notices: &Notices) {
+        self.pool.tells(notices);
         self.begin();
+    }
+
+    fn follow(&self, before: Arc<dyn Handler>, notices: &Notices) -> Closing {
+        self.start(notices);
+        let pool = Arc::clone(&self.pool);
+        if pool.config.workers.min == 0 {
+            // it starts none before there is a job
+            return before.close();
+        }
+        pool.set_predecessor(Some(Arc::clone(&before)));
+        Box::pin(async move {
+            // at the limit it takes the jobs all the same: they wait, or its gate keeps them away
+            let _ = tokio::time::timeout(pool.config.start_timeout, pool.is_ready()).await;
+            pool.set_predecessor(None);
+            before.close().await;
+        })
     }
 
     fn close(&self) -> Closing {
@@ -82,7 +99,14 @@ impl Handler for Process {
         Some(&self.pool.gate)
     }
 
+    fn processes(&self) -> Option<Processes> {
+        Some(self.pool.processes())
+    }
+
     fn run(&self, job: Arc<Job>, ctx: JobContext) -> Running {
+        if let Some(before) = self.pool.predecessor() {
+            return before.run(job, ctx);
+        }
         self.begin();
         let pool = Arc::clone(&self.pool);
         Box::pin(async move {

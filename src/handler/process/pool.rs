@@ -6,7 +6,7 @@
 //! (`worker.rs`); and the keeper, which starts processes.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -18,9 +18,9 @@ use super::starts::Starts;
 use super::suspects::Suspects;
 use super::ticket::{End, News, Ticket};
 use crate::config::ProcessHandler;
-use crate::handler::CancelReason;
 use crate::handler::gate::Gate;
 use crate::handler::program::Program;
+use crate::handler::{CancelReason, Handler, Notice, Notices, Processes};
 use crate::job::Failure;
 use crate::store::Dependencies;
 
@@ -32,6 +32,9 @@ pub(super) struct Pool {
     /// Wakes the keeper.
     pub(super) keeper: Notify,
     has_ended: watch::Sender<bool>,
+    /// As many processes were ready at once as there are to be at least.
+    has_begun: watch::Sender<bool>,
+    notices: OnceLock<Notices>,
     state: Mutex<State>,
 }
 
@@ -40,6 +43,8 @@ pub(super) struct Pool {
 pub(super) struct State {
     pub(super) members: Vec<Option<Member>>,
     pub(super) waiting: VecDeque<Arc<Ticket>>,
+    /// Does the jobs until this pool can.
+    predecessor: Option<Arc<dyn Handler>>,
     pub(super) suspects: Suspects,
     /// Since when jobs wait without a pause.
     pub(super) short: Option<Instant>,
@@ -73,12 +78,57 @@ impl Pool {
             gate: Gate::default(),
             keeper: Notify::new(),
             has_ended: watch::Sender::default(),
+            has_begun: watch::Sender::default(),
+            notices: OnceLock::new(),
             state,
         }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no code panics while holding this lock")
+    }
+
+    /// Where to tell what happens between jobs.
+    pub(super) fn tells(&self, notices: &Notices) {
+        let _ = self.notices.set(notices.clone());
+    }
+
+    pub(super) fn tell(&self, notice: Notice) {
+        if let Some(notices) = self.notices.get() {
+            // nobody listens any more when the engine ends
+            let _ = notices.send(notice);
+        }
+    }
+
+    pub(super) fn set_predecessor(&self, before: Option<Arc<dyn Handler>>) {
+        self.state().predecessor = before;
+    }
+
+    /// Who does the jobs for now, if it is not this pool.
+    pub(super) fn predecessor(&self) -> Option<Arc<dyn Handler>> {
+        self.state().predecessor.clone()
+    }
+
+    /// Resolves when as many processes were ready at once as there are to be at least.
+    pub(super) async fn is_ready(&self) {
+        // fails only when the pool is dropped, and we hold it
+        let _ = self.has_begun.subscribe().wait_for(|begun| *begun).await;
+    }
+
+    pub(super) fn processes(&self) -> Processes {
+        let state = self.state();
+        let (waiting, lost, is_broken) = (state.waiting.len(), state.lost, state.is_broken);
+        let mut processes = Processes { waiting, lost, is_broken, ..Processes::default() };
+        for member in state.members.iter().flatten() {
+            match member.standing {
+                Standing::Starting => processes.starting += 1,
+                Standing::Ready => processes.ready += 1,
+                Standing::Leaving => processes.leaving += 1,
+            }
+            processes.busy += usize::from(member.standing == Standing::Ready && !member.jobs.is_empty());
+            processes.jobs += member.jobs.len();
+        }
+        processes
     }
 
     /// Takes a job in: into a process with a free slot, else into the queue.
@@ -188,6 +238,11 @@ impl Pool {
                     state.starts.ready();
                     state.is_broken = false;
                     self.gate.open();
+                    let members = state.members.iter().flatten();
+                    let ready = members.filter(|member| member.standing == Standing::Ready).count();
+                    if ready >= self.config.workers.min as usize {
+                        self.has_begun.send_replace(true);
+                    }
                     self.dispatch(&mut state);
                     self.keeper.notify_one();
                 }

@@ -9,8 +9,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::{Transport, Workers};
-use crate::handler::Standing;
 use crate::handler::testing::{context, job};
+use crate::handler::{Notice, Standing};
 
 const CHILD: &str = include_str!("tests/child.sh");
 
@@ -133,9 +133,12 @@ async fn a_job_that_gets_no_slot_in_time_was_never_begun_and_says_so() {
 #[tokio::test]
 async fn f90_a_job_that_kills_its_process_has_crashed_and_the_next_finds_another() {
     let pool = pool(config(&[]));
+    let (notices, mut told) = tokio::sync::mpsc::unbounded_channel();
+    pool.start(&notices);
     let first = done_by(&run(&pool, "").await);
     let Outcome::Crashed(failure) = run(&pool, "crash").await else { panic!() };
     assert_eq!(failure.message, "the process was killed by SIGKILL: out of cheese");
+    assert!(matches!(told.recv().await, Some(Notice::ProcessLost { pid, .. }) if pid == first));
     let second = done_by(&run(&pool, "").await);
     assert_ne!(first, second);
     let Outcome::Crashed(failure) = run(&pool, "exit").await else { panic!() };
@@ -214,7 +217,7 @@ async fn f90_nonsense_is_passed_over_until_it_is_too_much() {
 #[tokio::test]
 async fn a_closed_pool_finishes_what_it_has_and_its_processes_end_by_themselves() {
     let pool = Arc::new(pool(config(&[])));
-    pool.start();
+    pool.start(&notices());
     let first = done_by(&run(&pool, "").await);
     let running = tokio::spawn({
         let pool = Arc::clone(&pool);
@@ -225,6 +228,39 @@ async fn a_closed_pool_finishes_what_it_has_and_its_processes_end_by_themselves(
     assert!(!is_alive(first));
     assert_eq!(done_by(&running.await.unwrap()), first);
     assert!(matches!(run(&pool, "").await, Outcome::Interrupted));
+}
+
+#[tokio::test]
+async fn a_pool_with_other_settings_takes_over_when_its_processes_are_ready() {
+    let old = Arc::new(pool(config(&[])));
+    old.start(&notices());
+    let first = done_by(&run(&old, "").await);
+    let mut other = config(&[("OTHER", "1")]);
+    other.workers = Workers { min: 2, max: 2 };
+    other.program.argv[2] = format!("sleep 0.3\n{CHILD}");
+    let new = pool(other);
+    let following = new.follow(Arc::clone(&old) as _, &notices());
+    let following = tokio::spawn(following);
+    let running = tokio::spawn({
+        let old = Arc::clone(&old);
+        async move { run(&old, "busy").await }
+    });
+    tokio::task::yield_now().await;
+    // waits beside the one that runs, in the old pool
+    assert_eq!(done_by(&run(&new, "").await), first);
+    assert_eq!(done_by(&running.await.unwrap()), first);
+    following.await.unwrap();
+    assert!(!is_alive(first));
+    assert_ne!(done_by(&run(&new, "").await), first);
+    assert_eq!(new.processes().unwrap().ready, 2);
+
+    // one that cannot start does not hold the old one for ever
+    let mut broken = ProcessHandler::new(vec!["false".into()]);
+    broken.start_timeout = Duration::from_millis(300);
+    let broken = pool(broken);
+    let new = Arc::new(new);
+    broken.follow(Arc::clone(&new) as _, &notices()).await;
+    assert_eq!(new.processes().unwrap().ready, 0);
 }
 
 #[tokio::test]
@@ -409,6 +445,10 @@ async fn a_process_that_closes_its_channel_is_ended() {
     let Outcome::Crashed(failure) = run(&pool, "silent").await else { panic!() };
     assert_eq!(failure.message, "closed its channel");
     assert!(!is_alive(first));
+}
+
+fn notices() -> Notices {
+    tokio::sync::mpsc::unbounded_channel().0
 }
 
 /// A file in which processes note that they were started.
