@@ -169,7 +169,8 @@ fi
 { : <&3 >&4; } 2>/dev/null || usage "descriptors 3 and 4 are not open; it is started by oxherd, or with --stdio"
 
 base=$(mktemp -d "${TMPDIR:-/tmp}/oxherd.XXXXXX") || exit 1
-trap 'rm -rf "$base"' EXIT
+# again if a job that is being stopped has still written something
+trap 'rm -rf "$base" 2>/dev/null || { sleep 0.2 2>/dev/null || sleep 1; rm -rf "$base"; }' EXIT
 trap 'exit 0' TERM INT HUP
 mkdir "$base/jobs"
 
