@@ -99,7 +99,7 @@ fn works(helper: &[&str], file: &str, content: &str, more: &[&str]) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/helpers").join(helper[1]);
     let mut argv = vec![helper[0], path.to_str().unwrap()];
     argv.extend(more);
-    let daemon = Daemon::start(
+    let mut daemon = Daemon::start(
         &redis,
         &format!(
             "[queues.work]\nhandler = \"pool\"\ntimeout = \"1500ms\"\nconcurrency = 1\nbackoff = {{ delay = \"0s\" }}\n\
@@ -134,6 +134,7 @@ fn works(helper: &[&str], file: &str, content: &str, more: &[&str]) {
     assert!(!work.path().join("pwned").exists());
     // it did all of that itself: nothing had to be ended
     assert!(!daemon.log().contains("a process has gone"), "{}", daemon.log());
+    assert_eq!(daemon.stop(), Some(0));
 }
 
 #[test]
