@@ -168,12 +168,8 @@ mod tests {
             "3".into(),
             "1".into(),
             Value::Integer(2),
-            Value::Null,
-            Value::Null,
-            Value::Null,
-            Value::Null,
-            Value::Null,
         ];
+        let values = values.into_iter().chain(std::iter::repeat(Value::Null)).take(FIELDS).collect();
         read_jobs(&QueueName::new("q").unwrap(), values, UnixMillis(5)).unwrap().remove(0)
     }
 
