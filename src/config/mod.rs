@@ -53,9 +53,9 @@ pub use diff::Diff;
 #[cfg(feature = "daemon")]
 pub use error::{Error, Place, Position, Problem, Severity};
 pub use handler::{
-    AllowedHost, Answer, Breaker, Busy, CommandHandler, End, ExitMeaning, Gone, Handler, Housekeeping, HttpHandler,
-    KeyType, Limits, LogHandler, MailTemplates, MailTls, OWN_ROOT, OnAmbiguous, OnPartial, PemFile, ProcessHandler,
-    Program, RedisHandler, ScoreUnit, SmtpHandler, Transport, Warm, Workers,
+    AllowedHost, Answer, Batch, Breaker, Busy, CommandHandler, End, ExitMeaning, Gone, Handler, Housekeeping,
+    HttpHandler, KeyType, Limits, LogHandler, MailTemplates, MailTls, OWN_ROOT, OnAmbiguous, OnPartial, PemFile,
+    ProcessHandler, Program, RedisHandler, ScoreUnit, SmtpHandler, Transport, Warm, Workers,
 };
 pub use invalid::Invalid;
 #[cfg(feature = "daemon")]

@@ -123,6 +123,7 @@ const HANDLER: &[(&str, Shape)] = &[
             ("breaker", BREAKER),
             ("gone", Value),
             ("callback", Value),
+            ("batch", Table(&[("max", Value), ("wait", Value), ("max_body", Value)])),
             ("status", Free),
         ]),
     ),

@@ -10,7 +10,7 @@ use super::locate::Half;
 use super::path::{KeyPath, Step};
 use super::read::{Context, Item};
 use super::schema::{ROOT, Shape, handler_kind_with, nearest};
-use super::{Config, Handler};
+use super::{Config, Handler, Queue};
 use super::{crowd, zone};
 
 /// Notes every key the schema does not have, with the name that was probably meant.
@@ -104,6 +104,19 @@ pub fn relations(config: &Config, top: &Item, registered: &[String]) {
             let help = "write [callbacks] with listen = \"127.0.0.1:7118\"";
             let item = handlers.child(name).child("http").child("callback");
             item.error("nothing listens for callbacks", help);
+        }
+        if let Handler::Http(handler) = handler
+            && let Some(batch) = handler.batch
+            && used.contains(&name.as_str())
+        {
+            let uses = |queue: &&Queue| queue.handler.iter().chain(queue.routes.values()).any(|used| used == name);
+            let most =
+                config.queues.values().filter(uses).map(|queue| queue.concurrency as usize).max().unwrap_or_default();
+            if most < batch.max {
+                let item = handlers.child(name).child("http").child("batch");
+                let message = format!("batches of {} never fill: {most} jobs of a queue run at a time", batch.max);
+                item.warn(message, format!("set concurrency of the queue to {}, or max to {most}", batch.max));
+            }
         }
         if let Handler::Redis(handler) = handler {
             let item = handlers.child(name).child("redis");

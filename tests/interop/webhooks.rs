@@ -35,6 +35,7 @@ fn verified_by(start: fn(&Redis, &[&str]) -> Program) {
         queue("knows-new", "new", &both),
         queue("knows-neither", "other", &both),
         queue("rotated", "old", &format!("\"{NEW}\"")),
+        queue("batched", "new", &format!("\"{NEW}\"\nbatch = {{ max = 3, wait = \"30s\" }}")),
     ]
     .concat();
     let _daemon = Daemon::start(&redis, &toml);
@@ -58,6 +59,19 @@ fn verified_by(start: fn(&Redis, &[&str]) -> Program) {
     for queue in ["knows-neither", "rotated"] {
         let reason = ended(queue, "failed", "failedReason");
         assert!(reason.starts_with("HTTP 401 Unauthorized: "), "{reason}");
+    }
+    for _ in 0..3 {
+        oxherd(&redis, &["job", "add", "batched", "welcome", &data]);
+    }
+    eventually("the batch is completed", || redis.number(&["ZCARD", "bull:batched:completed"]) == 3);
+    for id in ["1", "2", "3"] {
+        let found: Value =
+            serde_json::from_str(&redis.call(&["HGET", &format!("bull:batched:{id}"), "returnvalue"])).unwrap();
+        assert_eq!(
+            (&found["verified"], &found["body"], &found["batch"]),
+            (&json!(true), &json!(false), &json!(3)),
+            "{found}"
+        );
     }
     endpoint.stop();
 }

@@ -43,6 +43,8 @@ pub struct HttpHandler {
     pub gone: Gone,
     /// A 202 means that the endpoint calls back when it is done.
     pub callback: bool,
+    /// Several jobs in one call; `None`: each has its own.
+    pub batch: Option<Batch>,
     /// Status code → answer, over the built-in table.
     pub status: BTreeMap<u16, Answer>,
 }
@@ -66,6 +68,7 @@ impl HttpHandler {
             breaker: Some(Breaker::default()),
             gone: Gone::default(),
             callback: false,
+            batch: None,
             status: BTreeMap::new(),
         }
     }
@@ -93,6 +96,23 @@ impl HttpHandler {
             bytes => format!("it has {bytes} bytes, expected 24 to 64"),
         };
         Err(refuse(&bytes, "make one with: printf 'whsec_%s\\n' \"$(openssl rand -base64 32)\""))
+    }
+}
+
+/// `[handlers.NAME.http.batch]`: jobs of one queue that go to one url in one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batch {
+    /// Jobs in one call at most.
+    pub max: usize,
+    /// How long the first one waits for others; zero: for those that are ready with it.
+    pub wait: Duration,
+    /// Bytes of all envelopes; one that is longer goes alone.
+    pub max_body: usize,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self { max: 50, wait: Duration::from_millis(20), max_body: 1024 * 1024 }
     }
 }
 

@@ -14,7 +14,7 @@ pub use allowed::AllowedHost;
 #[cfg(feature = "http")]
 pub(crate) use allowed::is_within;
 pub use command::{CommandHandler, ExitMeaning};
-pub use http::{Breaker, Gone, HttpHandler};
+pub use http::{Batch, Breaker, Gone, HttpHandler};
 pub use process::{ProcessHandler, Transport, Workers};
 pub use program::{Limits, Program};
 pub use redis::{Busy, End, Housekeeping, KeyType, OWN_ROOT, RedisHandler, ScoreUnit, Warm};

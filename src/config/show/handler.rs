@@ -6,7 +6,7 @@ use super::{COVERED, covered, duration, map, named, texts};
 use crate::config::locate::mask_urls;
 use crate::config::units::show_size;
 use crate::config::{
-    Answer, Breaker, Busy, CommandHandler, End, Gone, Handler, Housekeeping, HttpHandler, LogHandler, MailTls,
+    Answer, Batch, Breaker, Busy, CommandHandler, End, Gone, Handler, Housekeeping, HttpHandler, LogHandler, MailTls,
     OnAmbiguous, OnPartial, ProcessHandler, Program, RateLimit, RedisHandler, ScoreUnit, SmtpHandler,
 };
 
@@ -40,6 +40,7 @@ fn http(config: &HttpHandler) -> Table {
         ("max_response", show_size(config.max_response).into()),
         ("max_defer", duration(config.max_defer)),
         ("breaker", config.breaker.map_or(false.into(), |breaker| breaker_table(breaker).into())),
+        ("batch", config.batch.map_or(false.into(), |batch| batch_table(batch).into())),
         ("callback", config.callback.into()),
         ("gone", if config.gone == Gone::Stop { "stop" } else { "fail" }.into()),
         ("status", Value::Table(status)),
@@ -51,6 +52,14 @@ fn http(config: &HttpHandler) -> Table {
         table.insert("socket".into(), path.display().to_string().into());
     }
     table
+}
+
+fn batch_table(batch: Batch) -> Table {
+    named([
+        ("max", i64::try_from(batch.max).unwrap_or(i64::MAX).into()),
+        ("wait", duration(batch.wait)),
+        ("max_body", show_size(batch.max_body).into()),
+    ])
 }
 
 fn breaker_table(breaker: Breaker) -> Table {

@@ -87,12 +87,14 @@ impl Breaker {
     }
 }
 
-impl Attempt<'_> {
+impl<'a> Attempt<'a> {
     /// The destination, for messages.
-    pub(super) fn to(&self) -> &str {
+    pub(super) fn to(&self) -> &'a str {
         self.authority
     }
+}
 
+impl Attempt<'_> {
     /// The request goes out.
     pub(super) fn sent(&mut self) {
         self.waits = true;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName};
-use reqwest::{Client, Url};
+use reqwest::{Client, Response, Url};
 use serde_json::value::RawValue;
 
 use super::error::Refused;
@@ -17,6 +17,7 @@ use crate::job::{Failure, Job, Outcome};
 
 pub(super) mod address;
 mod answer;
+mod batch;
 mod body;
 mod breaker;
 pub(super) mod callback;
@@ -28,6 +29,7 @@ mod signature;
 
 use address::{Address, authority};
 use answer::Reply;
+use batch::Batches;
 use body::{Body, Pace};
 use breaker::{Attempt, Breaker};
 use callback::Callbacks;
@@ -52,6 +54,8 @@ struct Endpoint {
     shortage: Shortage,
     config: HttpHandler,
     headers: Headers,
+    /// Several jobs in one call; `None`: each has its own.
+    batches: Option<Batches>,
     /// Where it calls back; `None`: its answers are the end.
     callback: Option<callback::Address>,
     /// How long a body that only explains a failure may take.
@@ -90,6 +94,7 @@ impl Http {
                 shortage: Shortage::new(breaker.gate().clone()),
                 breaker,
                 pace: Pace::new(config.min_rate),
+                batches: config.batch.map(Batches::new),
                 config,
                 headers,
                 callback: None,
@@ -115,6 +120,9 @@ impl Handler for Http {
     fn run(&self, job: Arc<Job>, ctx: JobContext) -> Running {
         let endpoint = Arc::clone(&self.endpoint);
         Box::pin(async move {
+            if let Some(batches) = &endpoint.batches {
+                return batch::run(&endpoint, batches, job, ctx).await;
+            }
             let url = match endpoint.address.fill(&job) {
                 Ok(url) => url,
                 Err(reason) => return Outcome::fail(reason),
@@ -151,35 +159,10 @@ impl Endpoint {
         // before the request: the call may come before the answer
         let awaited = self.callback.as_ref().map(|address| address.begin(&job.queue, self.config.max_response));
         headers.extend(awaited.iter().map(|awaited| (CALLBACK, awaited.url.clone())));
-        // lets the runtime look at its sockets first: a kept connection that the server has closed
-        // meanwhile leaves the pool before we could pick it (without this line the test of f100
-        // lost one run in twenty on a busy machine)
-        tokio::task::yield_now().await;
-        // the client repeats a request by itself only where none of it can have been accepted:
-        // a kept connection found closed before the first byte, an HTTP/2 stream refused
-        let request = self.client.post(url).headers(headers).body(body);
-        attempt.sent();
-        let limit = self.config.response_timeout.unwrap_or(Duration::MAX);
-        let response = match tokio::time::timeout(limit, request.send()).await {
-            Ok(Ok(response)) => response,
-            Err(_) => {
-                let why = format!("no answer from {} within {limit:?} (response_timeout)", attempt.to());
-                attempt.unanswered(&why);
-                return Outcome::retry(why);
-            }
-            Ok(Err(error)) => {
-                if let Some(forbidden) = failure::forbidden(&error) {
-                    return Outcome::fail(forbidden.to_string());
-                }
-                if let Some(of) = failure::shortage(&error) {
-                    return self.shortage.met(of);
-                }
-                let why = failure::describe(&error, attempt.to(), &self.config);
-                attempt.unanswered(&why);
-                return Outcome::retry(why);
-            }
+        let response = match self.post(url, headers, body, attempt).await {
+            Ok(response) => response,
+            Err(outcome) => return outcome,
         };
-        self.shortage.is_over();
         let reply = Reply::read(response.status(), response.headers(), &self.config, SystemTime::now());
         attempt.answered(&reply);
         let is_stream = response.status().is_success() && is_stream(response.headers());
@@ -205,6 +188,47 @@ impl Endpoint {
                 reply.outcome(None)
             }
             Err(why) => Outcome::retry(why),
+        }
+    }
+
+    /// Sends one request, and waits for status and headers of the answer.
+    async fn post(
+        &self,
+        url: Url,
+        headers: HeaderMap,
+        body: Vec<u8>,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<Response, Outcome> {
+        // lets the runtime look at its sockets first: a kept connection that the server has closed
+        // meanwhile leaves the pool before we could pick it (without this line the test of f100
+        // lost one run in twenty on a busy machine)
+        tokio::task::yield_now().await;
+        // the client repeats a request by itself only where none of it can have been accepted:
+        // a kept connection found closed before the first byte, an HTTP/2 stream refused
+        let request = self.client.post(url).headers(headers).body(body);
+        attempt.sent();
+        let limit = self.config.response_timeout.unwrap_or(Duration::MAX);
+        match tokio::time::timeout(limit, request.send()).await {
+            Ok(Ok(response)) => {
+                self.shortage.is_over();
+                Ok(response)
+            }
+            Err(_) => {
+                let why = format!("no answer from {} within {limit:?} (response_timeout)", attempt.to());
+                attempt.unanswered(&why);
+                Err(Outcome::retry(why))
+            }
+            Ok(Err(error)) => {
+                if let Some(forbidden) = failure::forbidden(&error) {
+                    return Err(Outcome::fail(forbidden.to_string()));
+                }
+                if let Some(of) = failure::shortage(&error) {
+                    return Err(self.shortage.met(of));
+                }
+                let why = failure::describe(&error, attempt.to(), &self.config);
+                attempt.unanswered(&why);
+                Err(Outcome::retry(why))
+            }
         }
     }
 

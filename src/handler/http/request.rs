@@ -25,16 +25,7 @@ impl Headers {
 
     /// The headers for one attempt, signed now. The error is the reason the job fails for good.
     pub(super) fn of(&self, job: &Job, ctx: &JobContext, body: &[u8]) -> Result<HeaderMap, String> {
-        let mut headers = self.fixed.clone();
-        let key = wire::idempotency_key(job, ctx);
-        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        if let Some(signatures) = self.signer.sign(&key, seconds, body) {
-            headers.insert("webhook-signature", signatures);
-        }
-        let key = header_value("idempotency key", &key)?;
-        headers.insert("webhook-id", key.clone());
-        headers.insert("idempotency-key", key);
-        headers.insert("webhook-timestamp", HeaderValue::from(seconds));
+        let mut headers = self.signed(&wire::idempotency_key(job, ctx), body)?;
         headers.insert("oxherd-queue", header_value("queue name", job.queue.as_str())?);
         headers.insert("oxherd-job-id", header_value("job id", job.id.as_str())?);
         headers.insert("oxherd-job-name", header_value("job name", &job.name)?);
@@ -43,6 +34,36 @@ impl Headers {
         if let Some(parent) = traceparent(job) {
             headers.insert("traceparent", header_value("traceparent", &parent)?);
         }
+        Ok(headers)
+    }
+
+    /// The headers for a batch of so many jobs of one queue, the first of which has this deadline in Unix ms.
+    pub(super) fn of_batch(
+        &self,
+        id: &str,
+        queue: &str,
+        jobs: usize,
+        deadline: i64,
+        body: &[u8],
+    ) -> Result<HeaderMap, String> {
+        let mut headers = self.signed(id, body)?;
+        headers.insert("oxherd-queue", header_value("queue name", queue)?);
+        headers.insert("oxherd-batch", HeaderValue::from(jobs));
+        headers.insert("oxherd-deadline", HeaderValue::from(deadline));
+        Ok(headers)
+    }
+
+    /// What every request has.
+    fn signed(&self, id: &str, body: &[u8]) -> Result<HeaderMap, String> {
+        let mut headers = self.fixed.clone();
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        if let Some(signatures) = self.signer.sign(id, seconds, body) {
+            headers.insert("webhook-signature", signatures);
+        }
+        let key = header_value("idempotency key", id)?;
+        headers.insert("webhook-id", key.clone());
+        headers.insert("idempotency-key", key);
+        headers.insert("webhook-timestamp", HeaderValue::from(seconds));
         Ok(headers)
     }
 }

@@ -1,5 +1,6 @@
 //! The handler against scripted peers on real sockets.
 
+mod batch;
 mod hosts;
 mod http2;
 mod peer;
@@ -20,7 +21,7 @@ use super::*;
 use crate::handler::CancelReason;
 use crate::handler::testing::{context, job};
 use crate::job::JobId;
-use peer::{Peer, Step, answer};
+use peer::{Peer, Request, Step, answer};
 
 async fn run(handler: &Http) -> Outcome {
     handler.run(Arc::new(job(r#"{"to":"a@example.org"}"#)), context()).await

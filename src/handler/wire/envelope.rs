@@ -110,6 +110,9 @@ struct Head<'a> {
     tenant: Option<String>,
     schedule: Option<&'a str>,
     scheduled_at: Option<i64>,
+    /// Where no header can tell it: several jobs in one request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idempotency_key: Option<String>,
 }
 
 /// What the envelope says of the job's children, if it is a parent; else the outcome of an attempt that cannot begin.
@@ -134,6 +137,14 @@ pub(crate) fn children(children: &Dependencies) -> String {
 /// The request body: what a handler is told of a job. The data goes in byte for byte.
 pub(crate) fn envelope(job: &Job, ctx: &JobContext, children: Option<&Dependencies>) -> Vec<u8> {
     write(&parts(job, ctx, children), job.data.get().len())
+}
+
+/// As [`envelope`], where it is one of several in a request: it holds the idempotency key.
+#[cfg(feature = "http")]
+pub(crate) fn envelope_in_batch(job: &Job, ctx: &JobContext, children: Option<&Dependencies>) -> Vec<u8> {
+    let mut document = parts(job, ctx, children);
+    document.job.idempotency_key = Some(idempotency_key(job, ctx));
+    write(&document, job.data.get().len())
 }
 
 /// What a process of a pool is told of a job, without the end of the line: the members of the envelope, `ref` and
@@ -175,6 +186,7 @@ fn parts<'a>(job: &'a Job, ctx: &JobContext, children: Option<&'a Dependencies>)
         schedule,
         // Protocol: §5.13.1, an iteration's id ends in the moment it is due
         scheduled_at: schedule.and_then(|_| job.id.as_str().rsplit(':').next()?.parse().ok()),
+        idempotency_key: None,
     };
     Envelope { job: head, data: &job.data, children: children.map(Children::of) }
 }
@@ -201,6 +213,14 @@ pub(crate) fn idempotency_key(job: &Job, ctx: &JobContext) -> String {
     let (prefix, queue) = (ctx.prefix(), job.queue.as_str());
     let name = format!("{}:{prefix}{}:{queue}{}:{}", prefix.len(), queue.len(), job.timestamp, job.id);
     format!("msg_{}", Uuid::new_v5(&NAMESPACE, name.as_bytes()).simple())
+}
+
+/// One value for a batch of jobs with these keys, in whichever order they are in it.
+#[cfg(feature = "http")]
+pub(crate) fn batch_key(keys: &[String]) -> String {
+    let mut keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    keys.sort_unstable();
+    format!("msg_{}", Uuid::new_v5(&NAMESPACE, keys.join(" ").as_bytes()).simple())
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ mod listener;
 mod said;
 mod text;
 
+#[cfg(feature = "http")]
+pub(crate) use envelope::{batch_key, envelope_in_batch};
 #[cfg(feature = "command")]
 pub(crate) use envelope::{children, job_frame};
 pub(crate) use envelope::{children_of, envelope, idempotency_key};

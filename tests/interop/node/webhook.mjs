@@ -4,7 +4,7 @@
 //
 // Prints {"event":"ready","url"}. A POST to /old, /new or /other is verified with that secret alone, "new" being one
 // of plain text. It answers 200 with what else was tried: each part of the request changed by one character, which has
-// to be refused; 401 when the request itself is refused.
+// to be refused; 401 when the request itself is refused. Each job of a batch gets that as its result.
 import { createServer } from 'node:http';
 import { Webhook } from 'standardwebhooks';
 import { parseArguments, say, toldToStop } from './client.mjs';
@@ -49,7 +49,9 @@ const server = createServer(async (request, response) => {
     signatures: headers['webhook-signature'].split(' ').length,
   };
   response.writeHead(verified ? 200 : 401, { 'content-type': 'application/json' });
-  response.end(JSON.stringify(found));
+  const { jobs } = JSON.parse(body);
+  const results = jobs?.map(({ job }) => ({ id: job.id, result: { ...found, batch: jobs.length } }));
+  response.end(JSON.stringify(results ? { results } : found));
 });
 
 server.listen(0, '127.0.0.1', () => say({ event: 'ready', url: `http://127.0.0.1:${server.address().port}` }));

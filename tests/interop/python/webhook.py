@@ -51,6 +51,9 @@ class Endpoint(BaseHTTPRequestHandler):
             **{part: accepts(webhook, body, {**headers, f"webhook-{part}": value}) for part, value in other.items()},
             "signatures": len(headers["webhook-signature"].split(" ")),
         }
+        jobs = json.loads(body).get("jobs")
+        if jobs:
+            found = {"results": [{"id": job["job"]["id"], "result": {**found, "batch": len(jobs)}} for job in jobs]}
         answer = json.dumps(found).encode()
         self.send_response(200 if verified else 401)
         self.send_header("content-type", "application/json")

@@ -159,3 +159,29 @@ fn authorities_are_read_with_the_file() {
     let (_, warnings) = files(&format!("{SMALL}ca = \"ca.pem\"\n")).try_load().unwrap();
     assert_eq!(warnings[0].message, "ca says nothing: url is http, without TLS");
 }
+
+#[test]
+fn a_batch_is_a_table_or_off() {
+    let read = |lines: &str| {
+        let (mut config, warnings) = Files::one(&format!("{SMALL}{lines}\n")).try_load().unwrap();
+        let Some(Handler::Http(http)) = config.handlers.remove("app") else { panic!() };
+        let warnings: Vec<String> = warnings.iter().map(|warning| warning.message.clone()).collect();
+        (http.batch.map(|batch| (batch.max, batch.wait.as_millis(), batch.max_body)), warnings)
+    };
+    assert_eq!(read(""), (None, vec![]));
+    assert_eq!(read("batch = false"), (None, vec![]));
+    assert_eq!(read("batch = { max = 4, wait = \"0ms\", max_body = \"64KiB\" }"), (Some((4, 0, 65536)), vec![]));
+    let never = "batches of 50 never fill: 5 jobs of a queue run at a time";
+    assert_eq!(read("batch = {}"), (Some((50, 20, 1024 * 1024)), vec![never.to_owned()]));
+    for (written, want) in [
+        ("batch = 5", "batch must be a table or false, got 5"),
+        ("batch = { max = 0 }", "max must be at least 1, got 0"),
+        ("batch = { wait = \"2m\" }", "wait must be at most 1m"),
+        ("batch = { size = 5 }", "unknown key \"size\""),
+        ("batch = { max = 2 }\ncallback = true\n[callbacks]\nlisten = \"127.0.0.1:1\"", "remove one of the two"),
+    ] {
+        let wide = SMALL.replace("handler = ", "concurrency = 50\nhandler = ");
+        let problem = Files::one(&format!("{wide}{written}\n")).one_problem();
+        assert!(problem.contains(want) && problem.contains("--> oxherd.toml:"), "{problem}");
+    }
+}

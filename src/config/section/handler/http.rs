@@ -14,7 +14,7 @@ use crate::config::schema::answers;
 use crate::config::section::placeholders;
 use crate::config::section::secret::{secret, secrets};
 use crate::config::units::show_duration;
-use crate::config::{AllowedHost, HttpHandler, PemFile, Secret};
+use crate::config::{AllowedHost, Batch, HttpHandler, PemFile, Secret};
 
 /// Headers that only the request itself can know, and content we decide on.
 const OWN_HEADERS: [&str; 7] =
@@ -46,9 +46,16 @@ pub(super) fn http(item: &Item) -> Option<HttpHandler> {
         breaker: breaker(&item.child("breaker"), base.breaker),
         gone: item.child("gone").word(&[("fail", Gone::Fail), ("stop", Gone::Stop)], base.gone),
         callback: item.child("callback").flag(base.callback),
+        batch: batch(&item.child("batch")),
         status: statuses(&item.child("status")),
         url: base.url,
     };
+    if base.callback && base.batch.is_some() {
+        item.child("batch").error(
+            "a batch has its results in the answer, and callback is to bring them later",
+            "remove one of the two",
+        );
+    }
     text.map(|_| base)
 }
 
@@ -163,6 +170,22 @@ pub(super) fn check_url(item: &Item, url: &str, handler: Option<&Item>) {
     if let Some(port) = port.filter(|port| !port.parse::<u16>().is_ok_and(|port| port > 0)) {
         refuse(format!("port {port:?} in {shown} is not a number from 1 to 65535"), "write http://HOST:PORT/PATH");
     }
+}
+
+/// A table, be it empty, switches it on.
+fn batch(item: &Item) -> Option<Batch> {
+    if !item.is_given() || item.is_off() {
+        return None;
+    }
+    if !item.is_table() {
+        return item.wrong("a table or false", "write batch = { max = 50, wait = \"20ms\" }");
+    }
+    let base = Batch::default();
+    Some(Batch {
+        max: item.child("max").whole(1..=10_000, base.max),
+        wait: item.child("wait").duration(Duration::ZERO..=60_000 * MS, base.wait),
+        max_body: item.child("max_body").size(1024..=LARGEST, base.max_body),
+    })
 }
 
 /// `false` switches it off.

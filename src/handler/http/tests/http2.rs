@@ -143,7 +143,8 @@ async fn serve(
                 }
                 Then::Flood(frames) => {
                     let many = frames.repeat(1000);
-                    let reading = async { while reader.read(&mut [0; 65536]).await.is_ok_and(|bytes| bytes > 0) {} };
+                    let mut heard = vec![0; 65536];
+                    let reading = async { while reader.read(&mut heard).await.is_ok_and(|bytes| bytes > 0) {} };
                     let flooding = async {
                         while writer.write_all(&many).await.is_ok() {
                             taken.fetch_add(many.len(), Ordering::Relaxed);
