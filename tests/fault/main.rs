@@ -14,6 +14,7 @@ mod ledger;
 mod limit;
 mod odd;
 mod outage;
+mod pool;
 mod proxy;
 mod queue;
 mod scene;

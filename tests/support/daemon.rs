@@ -62,9 +62,23 @@ impl Daemon {
 
     fn directory_with(url: &str, toml: &str) -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
-        let text = format!("[redis]\nurl = \"{url}\"\n[log]\nformat = \"json\"\n{toml}");
-        std::fs::write(directory.path().join("oxherd.toml"), text).unwrap();
+        Self::write(directory.path(), url, toml);
         directory
+    }
+
+    fn write(directory: &Path, url: &str, toml: &str) {
+        let text = format!("[redis]\nurl = \"{url}\"\n[log]\nformat = \"json\"\n{toml}");
+        std::fs::write(directory.join("oxherd.toml"), text).unwrap();
+    }
+
+    /// Gives it another rest of its configuration, and waits until it has taken that over.
+    #[track_caller]
+    pub fn reload(&self, redis: &Redis, toml: &str) {
+        let reloads = || self.log().matches("configuration reloaded").count();
+        let before = reloads();
+        Self::write(self.directory.path(), &redis.url(), toml);
+        self.signal(Signal::SIGHUP);
+        eventually("the configuration is reloaded", || reloads() > before);
     }
 
     /// Starts it again on the same file, the former one being gone.

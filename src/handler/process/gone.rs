@@ -25,13 +25,13 @@ pub(super) enum Gone {
 
 impl Pool {
     /// A process has gone, and nothing of it is left.
-    pub(super) fn gone(&self, id: usize, how: Gone) {
+    pub(super) fn gone(&self, id: usize, how: &Gone) {
         let now = Instant::now();
         let mut state = self.state();
         let Some(mut member) = state.members.get_mut(id).and_then(Option::take) else { return };
         let never_ready = !member.was_ready();
         let pid = member.pid;
-        if let Gone::Died(Failure { message: why, .. }) | Gone::Ended(why) = &how {
+        if let Gone::Died(Failure { message: why, .. }) | Gone::Ended(why) = how {
             state.lost += 1;
             let age = member.age(now).as_secs();
             tracing::warn!(
@@ -55,7 +55,7 @@ impl Pool {
             state.clear(&job.ticket);
             job.ticket.tell(News::End(End::Stopped));
         }
-        match &how {
+        match how {
             Gone::Died(failure) if only_one && !member.has_said_bye() => {
                 let job = jobs.remove(0);
                 for innocent in state.suspects.catch(&job.ticket).into_iter().rev() {
@@ -84,7 +84,7 @@ impl Pool {
             }
         }
         if state.starts.is_broken()
-            && let Gone::Died(why) = &how
+            && let Gone::Died(why) = how
             && !state.members.iter().flatten().any(|member| member.standing == Standing::Ready)
         {
             self.break_down(&mut state, &why.message);
@@ -115,7 +115,7 @@ impl Pool {
     }
 }
 
-/// A job comes out of a process to begin again, with all its time.
+/// A job comes out of a process to begin again, and has all its time to wait for that.
 fn back(job: InFlight) -> Arc<Ticket> {
     // refused only at the end of the attempt, when it matters no more
     let _ = job.ticket.ctx.extend(Duration::MAX);

@@ -140,6 +140,7 @@ impl Stay<'_> {
         let ctx = &ticket.ctx;
         let mut listener = Listener::new("the process");
         let mut told_to_stop: Option<CancelReason> = None;
+        let mut has_begun = false;
         pool.submit(ticket);
         loop {
             while let Some(news) = ticket.next() {
@@ -156,13 +157,15 @@ impl Stay<'_> {
                     News::Again => {
                         ctx.log("its process has gone, of which it is not certain to be the cause; it begins again");
                         listener = Listener::new("the process");
+                        has_begun = true;
                     }
                     News::End(end) => {
                         return match end {
                             End::Stopped => ctx.stopped(told_to_stop.unwrap_or(CancelReason::Shutdown)),
                             End::Crashed(failure) => Outcome::Crashed(failure),
                             End::Fail(failure) => Outcome::Fail(failure),
-                            End::PutOff(reason) => Outcome::PutOff { reason, after: wire::DEFER },
+                            // the gate is what keeps it away until a process starts
+                            End::PutOff(reason) => Outcome::PutOff { reason, after: Duration::from_secs(1) },
                             End::Interrupted => Outcome::Interrupted,
                         };
                     }
@@ -181,7 +184,10 @@ impl Stay<'_> {
                     }
                 }
                 () = tokio::time::sleep_until(until.into()), if waits => {
-                    if pool.withdraw(ticket) {
+                    if has_begun {
+                        // it is no fault of its own that it waits; every wait ends with the time of those before it
+                        drop(ctx.extend(Duration::MAX));
+                    } else if pool.withdraw(ticket) {
                         let reason = format!("no process of {} was free in time: {}", pool.name, pool.load());
                         return Outcome::Defer { reason, after: wire::DEFER };
                     }

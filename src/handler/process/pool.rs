@@ -140,6 +140,11 @@ impl Pool {
         if state.is_broken {
             return ticket.tell(News::End(End::PutOff(self.broken())));
         }
+        if state.waiting.is_empty()
+            && let Some(member) = state.roomiest()
+        {
+            return state.give(member, Arc::clone(ticket), Instant::now());
+        }
         state.waiting.push_back(Arc::clone(ticket));
         self.dispatch(&mut state);
     }
@@ -181,6 +186,8 @@ impl Pool {
             && let Some(member) = state.roomiest()
             && let Some(ticket) = state.waiting.pop_front()
         {
+            // it begins with all its time, or its wait would fail it
+            let _ = ticket.ctx.extend(Duration::MAX);
             state.give(member, ticket, now);
         }
         if state.waiting.is_empty() && state.suspects.due() == 0 {

@@ -65,10 +65,11 @@ async fn a_process_does_one_job_after_another() {
 #[tokio::test]
 async fn a_job_is_told_as_the_envelope_and_says_how_it_goes() {
     let pool = pool(config(&[]));
+    run(&pool, "").await;
     let Outcome::Complete(value) = run(&pool, "echo").await else { panic!() };
     let told: serde_json::Value = serde_json::from_str(value.get()).unwrap();
     assert_eq!((&told["t"], &told["job"]["id"], &told["data"]["do"]), (&"job".into(), &"1042".into(), &"echo".into()));
-    assert_eq!((told["ref"].as_str(), told["deadline"].as_i64()), (Some("a1"), Some(1_788_253_260_000)));
+    assert_eq!((told["ref"].as_str(), told["deadline"].as_i64()), (Some("a2"), Some(1_788_253_260_000)));
     let ctx = context();
     let outcome = run_in(&pool, "speak", ctx.clone()).await;
     assert!(matches!(outcome, Outcome::Defer { reason, after } if reason == "no" && after == Duration::from_secs(90)));

@@ -46,7 +46,7 @@ struct Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         if let Some(gone) = self.gone.take() {
-            self.pool.gone(self.id, gone);
+            self.pool.gone(self.id, &gone);
         }
     }
 }
