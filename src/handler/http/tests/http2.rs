@@ -175,7 +175,7 @@ async fn http2_is_spoken_where_tls_offers_it() {
     let tls = authority.server("localhost", &["h2", "http/1.1"], |_| {});
     let mut peer = Peer2::behind(Some(tls), |_, stream| Then::Say(ok(stream))).await;
     let mut config = HttpHandler::new(format!("https://localhost:{}/jobs", peer.address.port()));
-    config.ca = authority.trusted();
+    config.ca = Some(authority.trusted());
     assert_eq!(returned(run(&Http::new(config.clone()).unwrap()).await), "1");
     assert_eq!(peer.requests.recv().await.unwrap(), (0, 1));
     // and HTTP/1.1 where it does not, unless nothing else will do

@@ -46,8 +46,8 @@ impl Authority {
     }
 
     /// As the configuration has it.
-    pub(super) fn trusted(&self) -> Option<PemFile> {
-        Some(PemFile { path: "ca.pem".into(), pem: self.pem.clone().into_bytes() })
+    pub(super) fn trusted(&self) -> PemFile {
+        PemFile { path: "ca.pem".into(), pem: self.pem.clone().into_bytes() }
     }
 }
 
@@ -55,9 +55,9 @@ async fn peer(acceptor: TlsAcceptor) -> Peer {
     Peer::with_tls(acceptor, |_| Step::Say(answer("200 OK", "", "1"))).await
 }
 
-fn calling(peer: &Peer, ca: Option<PemFile>) -> Http {
+fn calling(peer: &Peer, ca: PemFile) -> Http {
     let mut config = HttpHandler::new(format!("https://localhost:{}/jobs?token=hidden", peer.address.port()));
-    config.ca = ca;
+    config.ca = Some(ca);
     Http::new(config).unwrap()
 }
 
