@@ -229,8 +229,8 @@ mod tests {
     #[test]
     fn a_handler_whose_settings_stay_stays() {
         let log = |ms| config::Handler::Log(config::LogHandler { duration: std::time::Duration::from_millis(ms) });
-        let mut configured = config::Config::default();
-        configured.handlers = [("same".to_owned(), log(1)), ("other".to_owned(), log(1))].into();
+        let handlers = [("same".to_owned(), log(1)), ("other".to_owned(), log(1))].into();
+        let mut configured = config::Config { handlers, ..config::Config::default() };
         let old = Registry::build(&configured, BTreeMap::new()).unwrap();
         configured.handlers.insert("other".into(), log(2));
         let new = old.renew(&configured).unwrap();
