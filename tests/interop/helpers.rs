@@ -157,7 +157,7 @@ fn shell_functions_do_jobs() {
 fn a_processor_of_node_is_told_to_stop_by_its_signal() {
     let redis = Redis::start();
     let work = tempfile::tempdir().unwrap();
-    let processor = r#"
+    let processor = r"
         const { once } = require('node:events');
         const { writeFileSync } = require('node:fs');
         module.exports = async (job, token, signal) => {
@@ -167,7 +167,7 @@ fn a_processor_of_node_is_told_to_stop_by_its_signal() {
             throw signal.reason;
           }
           return process.pid;
-        };"#;
+        };";
     std::fs::write(work.path().join("work.cjs"), processor).unwrap();
     let helper = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/helpers/oxherd.mjs");
     let toml = format!(
