@@ -180,7 +180,9 @@ fn a_processor_of_node_is_told_to_stop_by_its_signal() {
     add(&redis, "work", &["good", "slow"]);
     let count = |state: &str| redis.number(&["ZCARD", &format!("bull:work:{state}")]);
     eventually("both are done", || count("completed") + count("failed") == 2);
-    assert_eq!(redis.call(&["HGET", "bull:work:job-slow", "failedReason"]), "timed out after 500ms");
+    // from its start on a process: the wait for one is given back
+    let reason = redis.call(&["HGET", "bull:work:job-slow", "failedReason"]);
+    assert!(reason.starts_with("timed out after "), "{reason}");
     assert_eq!(std::fs::read_to_string(work.path().join("reason")).unwrap(), "timeout");
     // the process goes on, and ends with the daemon
     add(&redis, "work", &["last"]);
