@@ -1,5 +1,7 @@
 //! Works job queues in Redis: BullMQ's data layout, driven by TOML or embedded in a program.
 
+#[cfg(feature = "app")]
+pub mod app;
 #[cfg(feature = "daemon")]
 pub mod cli;
 pub mod config;
@@ -10,6 +12,8 @@ pub mod handler;
 pub mod job;
 pub mod store;
 
+#[cfg(feature = "app")]
+pub use app::App;
 pub use config::Config;
 pub use engine::{Engine, Event};
 pub use handler::{Handler, JobContext};

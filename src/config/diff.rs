@@ -78,6 +78,7 @@ impl Diff {
         diff.restart_needed = differing(&[
             ("redis", old.redis != new.redis),
             ("callbacks", old.callbacks != new.callbacks),
+            ("app", old.app != new.app),
             ("daemon", old.daemon != new.daemon),
             ("log", old.log != new.log),
         ]);

@@ -121,8 +121,10 @@ fn settle(tree: &Value, options: &LoadOptions, context: &Context) -> Config {
     for (name, item) in top.child("schedules").entries() {
         schedules.extend(section::schedule::schedule(&name, &item, &around).map(|schedule| (name, schedule)));
     }
+    let redis = section::redis::redis(&top.child("redis"), options.redis_url.as_deref());
     let config = Config {
-        redis: section::redis::redis(&top.child("redis"), options.redis_url.as_deref()),
+        app: section::app::app(&top.child("app"), &redis.prefix),
+        redis,
         queues,
         handlers,
         schedules,

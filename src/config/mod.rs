@@ -3,6 +3,7 @@
 //! A program that embeds oxherd fills these in by hand; the daemon reads them from TOML
 //! (`load`, behind the cargo feature `daemon`).
 
+pub mod app;
 pub mod callbacks;
 pub mod daemon;
 pub mod diff;
@@ -47,6 +48,7 @@ mod validate;
 
 use std::collections::BTreeMap;
 
+pub use app::App;
 pub use callbacks::Callbacks;
 pub use daemon::{Daemon, Log, LogFormat, Shutdown};
 pub use diff::Diff;
@@ -82,6 +84,7 @@ pub struct Config {
     pub status: Status,
     /// Where endpoints call back; `None`: they cannot.
     pub callbacks: Option<Callbacks>,
+    pub app: App,
     pub daemon: Daemon,
     pub shutdown: Shutdown,
     pub log: Log,

@@ -34,6 +34,7 @@ pub const ROOT: Shape = Table(&[
     ("schedules", Named(&Table(SCHEDULE))),
     ("status", Table(STATUS)),
     ("callbacks", Table(&[("listen", Value), ("url", Value)])),
+    ("app", Table(APP)),
     ("daemon", Table(&[("name", Value), ("state_dir", Value), ("timezone", Value)])),
     ("shutdown", Table(&[("drain", Value), ("cancel", Value)])),
     ("log", Table(&[("level", Value), ("format", Value)])),
@@ -228,6 +229,22 @@ const HANDLER: &[(&str, Shape)] = &[
             ("protect", Value),
             ("url", SECRET),
             ("database", Value),
+        ]),
+    ),
+];
+
+const APP: &[(&str, Shape)] = &[
+    ("prefix", Value),
+    (
+        "cache",
+        Table(&[
+            ("ttl", Value),
+            ("ttls", Free),
+            ("absent_ttl", Value),
+            ("jitter", Value),
+            ("max_size", Value),
+            ("lock", Value),
+            ("wait", Value),
         ]),
     ),
 ];

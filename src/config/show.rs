@@ -1,6 +1,7 @@
 //! The configuration in force, every default written out and every secret covered, for
 //! `oxherd config show`. It is TOML that loads again, but for covered secrets and plain `${`.
 
+mod app;
 mod handler;
 
 use std::collections::BTreeMap;
@@ -53,6 +54,7 @@ fn table(config: &Config) -> Table {
         ("handlers", Value::Table(handlers)),
         ("schedules", Value::Table(schedules)),
         ("status", status_table(config).into()),
+        ("app", app::app_table(&config.app).into()),
         ("daemon", daemon_table(config).into()),
         ("shutdown", named(shutdown).into()),
         ("log", named([("level", config.log.level.clone().into()), ("format", format.into())]).into()),

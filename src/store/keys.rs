@@ -1,11 +1,18 @@
 //! Every Redis key is spelled here and nowhere else. Protocol: §2 and §6.3 of the protocol notes.
 
+#[cfg(feature = "app")]
+#[allow(dead_code, reason = "called by the operations")]
+mod app;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::config::OWN_ROOT;
 use crate::job::{JobId, QueueName, State};
+
+#[cfg(feature = "app")]
+pub(crate) use app::AppKeys;
 
 /// The keys of one queue. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -5,6 +5,9 @@
 
 mod add;
 mod admin;
+#[cfg(feature = "app")]
+#[allow(dead_code, reason = "called by the operations")]
+mod app;
 mod cancel;
 mod claim;
 mod clock;
@@ -51,6 +54,8 @@ use crate::job::{QueueName, UnixMillis};
 #[cfg(feature = "daemon")]
 pub(crate) use add::check as check_job;
 pub use admin::Neighbours;
+#[cfg(feature = "app")]
+pub(crate) use app::AppStore;
 pub use cancel::Cancellation;
 pub(crate) use cancel::Order;
 pub(crate) use claim::{Take, Taken};
@@ -102,6 +107,8 @@ struct Inner {
     command: Connection,
     blocking: OnceCell<Connection>,
     renewal: OnceCell<Connection>,
+    #[cfg(feature = "app")]
+    app: OnceCell<Connection>,
     clock: ServerClock,
     /// Our share in a private server.
     embedded: tokio::sync::Mutex<Option<Embedded>>,
@@ -166,6 +173,8 @@ impl Store {
             command,
             blocking: OnceCell::new(),
             renewal: OnceCell::new(),
+            #[cfg(feature = "app")]
+            app: OnceCell::new(),
             clock,
             embedded: tokio::sync::Mutex::new(embedded.take()),
             task: OnceLock::new(),
@@ -253,6 +262,13 @@ impl Store {
     /// For lock renewal, so that nothing delays it; opened at first use.
     pub(crate) async fn renewal(&self) -> Result<&Connection, Error> {
         self.inner.renewal.get_or_try_init(|| Connection::open(&self.inner.redis, Role::Renewal)).await
+    }
+
+    /// For what is kept beside the queues, so that no job waits behind a large value; opened at first use.
+    #[cfg(feature = "app")]
+    #[allow(dead_code, reason = "called by the operations")]
+    async fn app(&self) -> Result<&Connection, Error> {
+        self.inner.app.get_or_try_init(|| Connection::open(&self.inner.redis, Role::Command)).await
     }
 
     /// A connection that does nothing but be seen by BullMQ's `getWorkers`, for as long as it is held.

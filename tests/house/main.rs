@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// The rooms, left to right. A room may use any room to its left and none to its right.
-const ROOMS: [&str; 9] = ["job", "config", "store", "handler", "engine", "metrics", "daemon", "admin", "cli"];
+const ROOMS: [&str; 10] = ["job", "config", "store", "app", "handler", "engine", "metrics", "daemon", "admin", "cli"];
 
 /// A source file as the rules see it.
 struct Source {
@@ -199,7 +199,7 @@ fn keys_are_spelled_in_one_file() {
         "dn",
         "id",
     ];
-    let places = found(&sources("src"), &["src/store/keys.rs"], |line| {
+    let places = found(&sources("src"), &["src/store/keys.rs", "src/store/keys/"], |line| {
         // every odd part is inside quotes, near enough
         let texts = line.split('"').skip(1).step_by(2);
         texts.into_iter().any(|text| {

@@ -17,7 +17,7 @@ pub use command::{CommandHandler, ExitMeaning};
 pub use http::{Batch, Breaker, Gone, HttpHandler};
 pub use process::{ProcessHandler, Transport, Workers};
 pub use program::{Limits, Program};
-pub use redis::{Busy, End, Housekeeping, KeyType, OWN_ROOT, RedisHandler, ScoreUnit, Warm};
+pub use redis::{Busy, End, Housekeeping, KeyType, LITERAL, OWN_ROOT, RedisHandler, ScoreUnit, Warm};
 pub use smtp::{MailTemplates, MailTls, OnAmbiguous, OnPartial, PemFile, SmtpHandler};
 
 /// `[handlers.NAME.KIND]`

@@ -1,0 +1,28 @@
+//! What an application keeps beside its queues, as Redis holds it. The room `app` gives it meaning.
+//!
+//! One connection of its own carries it all, opened by the first call.
+
+use super::keys::AppKeys;
+use super::{Connection, Error, Store};
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct AppStore {
+    store: Store,
+    keys: AppKeys,
+}
+
+impl AppStore {
+    pub(crate) fn new(store: &Store, prefix: &str) -> Self {
+        Self { store: store.clone(), keys: AppKeys::new(prefix) }
+    }
+
+    /// Where the keys are spelled.
+    pub(crate) fn keys(&self) -> &AppKeys {
+        &self.keys
+    }
+
+    pub(super) async fn connection(&self) -> Result<&Connection, Error> {
+        self.store.app().await
+    }
+}
