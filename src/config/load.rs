@@ -91,8 +91,13 @@ fn search(options: &LoadOptions, env: &BTreeMap<String, String>) -> Vec<PathBuf>
 fn settle(tree: &Value, options: &LoadOptions, context: &Context) -> Config {
     validate::unknown_keys(tree, context);
     let top = Item::top(tree, context);
+    let listed = top.child("defaults").child("list");
+    if listed.is_given() {
+        listed.wrong_name("[defaults] can hold no list: each is one queue's own", "write it in [queues.NAME.list]");
+    }
     let nameless = QueueName::new("defaults").expect("a plain word is a legal name");
     let defaults = section::queue::queue(&top.child("defaults"), Queue::new(nameless));
+    let defaults = Queue { list: None, ..defaults };
     let mut queues = BTreeMap::new();
     for (name, item) in top.child("queues").entries() {
         match QueueName::new(&name) {

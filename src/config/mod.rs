@@ -9,6 +9,7 @@ pub mod daemon;
 pub mod diff;
 pub mod handler;
 pub mod invalid;
+pub mod list;
 pub mod queue;
 pub mod redis;
 pub mod schedule;
@@ -60,6 +61,7 @@ pub use handler::{
     ProcessHandler, Program, RedisHandler, ScoreUnit, SmtpHandler, Transport, Warm, Workers,
 };
 pub use invalid::Invalid;
+pub use list::{List, ListMode, Payload, Side};
 #[cfg(feature = "daemon")]
 pub use load::{LoadOptions, files, load, process_env};
 #[cfg(feature = "daemon")]

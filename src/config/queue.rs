@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::List;
 use crate::job::{Policy, QueueName};
 
 /// How one queue is worked.
@@ -36,6 +37,8 @@ pub struct Queue {
     pub unmatched: Unmatched,
     /// Where jobs wait while the queue is paused; stored in the queue.
     pub placement: Placement,
+    /// The plain list this queue is; `None` for one of BullMQ's. Its lease stands for [`Queue::lock`].
+    pub list: Option<List>,
 }
 
 /// At most `max` jobs started in any window of `per`.
@@ -98,6 +101,7 @@ impl Queue {
             routes: BTreeMap::new(),
             unmatched: Unmatched::default(),
             placement: Placement::default(),
+            list: None,
         }
     }
 }

@@ -68,6 +68,18 @@ const QUEUE: &[(&str, Shape)] = &[
     ("routes", Free),
     ("unmatched", Value),
     ("placement", Value),
+    ("list", Table(LIST)),
+];
+
+const LIST: &[(&str, Shape)] = &[
+    ("key", Value),
+    ("take", Value),
+    ("mode", Value),
+    ("payload", Value),
+    ("id", Value),
+    ("name", Value),
+    ("lease", Value),
+    ("block", Value),
 ];
 
 const SCHEDULE: &[(&str, Shape)] = &[

@@ -12,7 +12,7 @@ use toml::{Table, Value};
 
 use super::locate::{is_secret_name, mask_urls};
 use super::units::{show_duration, show_size};
-use super::{AtStart, CatchUp, Config, LogFormat, Overlap, Queue, Schedule, StatusFormat, Unmatched};
+use super::{AtStart, CatchUp, Config, List, LogFormat, Overlap, Queue, Schedule, StatusFormat, Unmatched};
 use crate::job::schedule::local;
 use crate::job::{Backoff, BackoffKind, Keep, UnixMillis};
 
@@ -145,7 +145,29 @@ fn queue_table(queue: &Queue) -> Table {
     if let Some(handler) = &queue.handler {
         table.insert("handler".into(), handler.clone().into());
     }
+    if let Some(list) = &queue.list {
+        // what means nothing to a list is refused beside one
+        for foreign in ["lock", "expires_after", "metrics", "placement", "keep_completed"] {
+            table.remove(foreign);
+        }
+        table.insert("list".into(), list_table(list).into());
+    }
     table
+}
+
+fn list_table(list: &List) -> Table {
+    let pointer = |pointer: &Option<String>| pointer.clone().map(Value::from);
+    let entries = [
+        ("key", Some(list.key.clone().into())),
+        ("take", Some(list.take.as_str().into())),
+        ("mode", Some(list.mode.as_str().into())),
+        ("payload", Some(list.payload.as_str().into())),
+        ("id", pointer(&list.id)),
+        ("name", pointer(&list.name)),
+        ("lease", Some(duration(list.lease))),
+        ("block", Some(duration(list.block))),
+    ];
+    named(entries.into_iter().filter_map(|(name, value)| Some((name, value?))))
 }
 
 fn schedule_table(schedule: &Schedule) -> Table {

@@ -10,7 +10,7 @@ use super::locate::Half;
 use super::path::{KeyPath, Step};
 use super::read::{Context, Item};
 use super::schema::{ROOT, Shape, handler_kind_with, nearest};
-use super::{Config, Handler, Queue};
+use super::{Config, Handler, OWN_ROOT, Queue};
 use super::{crowd, zone};
 
 /// Notes every key the schema does not have, with the name that was probably meant.
@@ -95,6 +95,7 @@ pub fn relations(config: &Config, top: &Item, registered: &[String]) {
             }
         }
     }
+    lists(config, top);
     for (name, handler) in &config.handlers {
         if let Handler::Http(handler) = handler
             && handler.callback
@@ -136,6 +137,23 @@ pub fn relations(config: &Config, top: &Item, registered: &[String]) {
     }
 }
 
+/// Notes lists that are not one queue's alone.
+fn lists(config: &Config, top: &Item) {
+    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+    for (name, list) in config.queues.iter().filter_map(|(name, queue)| Some((name, queue.list.as_ref()?))) {
+        let item = top.child("queues").child(name).child("list").child("key");
+        if let Some(other) = seen.insert(&list.key, name) {
+            let help = "one queue works a list; tell its jobs apart by routes";
+            item.error(format!("queues {other:?} and {name:?} are the same list, {:?}", list.key), help);
+        }
+        let under = |root: &str| list.key.strip_prefix(root).is_some_and(|rest| rest.starts_with(':'));
+        if [config.redis.prefix.as_str(), OWN_ROOT].into_iter().any(under) {
+            let help = "a list queue works a list that an application fills by itself";
+            item.error(format!("list {:?} is among the keys of BullMQ queues or of oxherd", list.key), help);
+        }
+    }
+}
+
 /// Notes what is odd about the schedules as they stand together. `host` is the host's zone, if it is known.
 pub fn schedules(config: &Config, top: &Item, host: Option<&str>) {
     let items = top.child("schedules");
@@ -158,6 +176,14 @@ pub fn schedules(config: &Config, top: &Item, host: Option<&str>) {
             };
             let message = format!("{who} queue {queue:?}, which nobody here works");
             items.child(schedules[0]).child("queue").warn(message, help);
+        }
+    }
+    for schedule in config.schedules.values() {
+        if config.queues.get(schedule.queue.as_str()).is_some_and(|queue| queue.list.is_some()) {
+            let message =
+                format!("schedule {:?} feeds queue {:?}, which is a list", schedule.name, schedule.queue.as_str());
+            let help = "name a queue without a list; its handler may be the same";
+            items.child(&schedule.name).child("queue").error(message, help);
         }
     }
     let zoneless: Vec<&str> = config

@@ -1,6 +1,7 @@
 mod callbacks;
 mod housekeeping;
 mod http;
+mod lists;
 mod schedules;
 mod smtp;
 
@@ -944,7 +945,8 @@ fn what_is_shown_has_every_key_there_is() {
                 [handlers.a.http]\nurl = \"https://x\"\nca = \"ca.pem\"\nsocket = \"/s\"\n[handlers.b.command]\nargv = [\"x\"]\ndirectory = \"/\"\n\
                 user = \"u\"\ngroup = \"g\"\nwork_dir = \"/w\"\n[handlers.c.log]\n\
                 [schedules.s]\ncron = \"0 3 * * *\"\nqueue = \"q\"\nattempts = 1\nbackoff = {}\nkeep_completed = 1\nkeep_failed = 1\n\
-                starts = \"2027-01-01\"\nends = \"2027-12-31\"\ndescription = \"d\"\n";
+                starts = \"2027-01-01\"\nends = \"2027-12-31\"\ndescription = \"d\"\n\
+                [queues.l]\nhandler = \"a\"\nlist = { key = \"k\", payload = \"json\", id = \"/id\", name = \"/n\" }\n";
     let ca = rcgen::generate_simple_self_signed(["x".to_owned()]).unwrap().cert.pem();
     let shown = crate::config::show_json(&Files::new(&[("oxherd.toml", text), ("ca.pem", &ca)]).load());
     let root = &crate::config::schema::ROOT;
@@ -962,7 +964,10 @@ fn what_is_shown_has_every_key_there_is() {
     }
     // user and password stand in the URL
     assert_eq!(keys(&shown["redis"]), known(root.child("redis").unwrap(), &["username", "password"]));
-    assert_eq!(keys(&shown["queues"]["q"]), known(root.child("defaults").unwrap(), &[]));
+    assert_eq!(keys(&shown["queues"]["q"]), known(root.child("defaults").unwrap(), &["list"]));
+    let foreign = ["lock", "expires_after", "metrics", "placement", "keep_completed"];
+    assert_eq!(keys(&shown["queues"]["l"]), known(root.child("defaults").unwrap(), &foreign));
+    assert_eq!(keys(&shown["queues"]["l"]["list"]), known(root.child("defaults").unwrap().child("list").unwrap(), &[]));
     // cron is there instead
     let schedule = root.child("schedules").unwrap().child("s").unwrap();
     assert_eq!(keys(&shown["schedules"]["s"]), known(schedule, &["every"]));

@@ -5,6 +5,7 @@ pub mod app;
 pub mod callbacks;
 pub mod daemon;
 pub mod handler;
+pub mod list;
 pub mod queue;
 pub mod redis;
 pub mod schedule;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::list::list;
 use crate::config::read::{Item, Scalar};
 use crate::config::units::show_duration;
 use crate::config::{Placement, Queue, RateLimit, Unmatched};
@@ -23,16 +24,23 @@ const PLACEMENTS: [(&str, Placement); 3] = [("auto", Placement::Auto), ("v5", Pl
 /// One queue's settings, `base` where they are silent.
 pub fn queue(item: &Item, base: Queue) -> Queue {
     item.expect_table();
+    let list = list(item);
     Queue {
         concurrency: item.child("concurrency").whole(1..=10_000, base.concurrency),
         timeout: item.child("timeout").duration(MS..=30 * DAY, base.timeout),
         // renewed at a third: below a second the renewals would be most of the traffic
-        lock: item.child("lock").duration(Duration::from_secs(1)..=DAY, base.lock),
+        lock: match &list {
+            Some(list) => list.lease,
+            None => item.child("lock").duration(Duration::from_secs(1)..=DAY, base.lock),
+        },
         stalled_interval: item.child("stalled_interval").duration(500 * MS..=DAY, base.stalled_interval),
         max_stalled: item.child("max_stalled").whole(0..=MOST, base.max_stalled),
         global_concurrency: item.child("global_concurrency").optional_whole(1..=MOST, base.global_concurrency),
         rate_limit: rate_limit(&item.child("rate_limit"), base.rate_limit),
-        expires_after: item.child("expires_after").optional_duration(MS..=YEAR, base.expires_after),
+        expires_after: match &list {
+            Some(_) => None,
+            None => item.child("expires_after").optional_duration(MS..=YEAR, base.expires_after),
+        },
         max_payload: item.child("max_payload").size(1..=LONGEST_PAYLOAD, base.max_payload),
         metrics: item.child("metrics").whole(0..=MOST_METRICS, base.metrics),
         handler: item.child("handler").text().or(base.handler),
@@ -42,6 +50,7 @@ pub fn queue(item: &Item, base: Queue) -> Queue {
             .word(&[("release", Unmatched::Release), ("fail", Unmatched::Fail)], base.unmatched),
         placement: item.child("placement").word(&PLACEMENTS, base.placement),
         policy: policy(item, &base.policy),
+        list,
         name: base.name,
     }
 }
