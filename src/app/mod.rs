@@ -4,12 +4,14 @@
 //! that of the engine. Each operation is one command or one script, over a connection that no job waits for. Keys stand
 //! below one prefix (`[app] prefix`), in layouts that the handlers which keep house in Redis know.
 
-mod cache;
+pub mod cache;
+mod error;
 
 use crate::config;
-use crate::store::{AppStore, Error, Store};
+use crate::store::{self, AppStore, Store};
 
 pub use cache::Cache;
+pub use error::Error;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -22,7 +24,7 @@ impl App {
     /// those of queues.
     pub fn new(store: &Store, settings: config::App) -> Result<Self, Error> {
         if let Some((key, invalid)) = settings.problems(store.prefix()).into_iter().next() {
-            return Err(Error::Setup(format!("[app] {key}: {invalid}")));
+            return Err(store::Error::Setup(format!("[app] {key}: {invalid}")).into());
         }
         let shelf = AppStore::new(store, &settings.prefix);
         Ok(Self { cache: Cache::new(shelf, settings.cache) })

@@ -57,8 +57,8 @@ pub use diff::Diff;
 pub use error::{Error, Place, Position, Problem, Severity};
 pub use handler::{
     AllowedHost, Answer, Batch, Breaker, Busy, CommandHandler, End, ExitMeaning, Gone, Handler, Housekeeping,
-    HttpHandler, KeyType, Limits, LogHandler, MailTemplates, MailTls, OWN_ROOT, OnAmbiguous, OnPartial, PemFile,
-    ProcessHandler, Program, RedisHandler, ScoreUnit, SmtpHandler, Transport, Warm, Workers,
+    HttpHandler, KeyType, LITERAL, Limits, LogHandler, MailTemplates, MailTls, OWN_ROOT, OnAmbiguous, OnPartial,
+    PemFile, ProcessHandler, Program, RedisHandler, ScoreUnit, SmtpHandler, Transport, Warm, Workers,
 };
 pub use invalid::Invalid;
 pub use list::{List, ListMode, Payload, Side};

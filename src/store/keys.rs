@@ -1,7 +1,6 @@
 //! Every Redis key is spelled here and nowhere else. Protocol: §2 and §6.3 of the protocol notes.
 
 #[cfg(feature = "app")]
-#[allow(dead_code, reason = "called by the operations")]
 mod app;
 
 use std::sync::Arc;
@@ -158,6 +157,13 @@ pub(crate) fn meta_pattern(prefix: &str) -> String {
 /// The lock under which a key is filled, as `fill_key.lua` has it.
 pub(crate) fn warm_lock(key: &[u8]) -> Bytes {
     [OWN_ROOT.as_bytes(), b":warm:", key].concat().into()
+}
+
+/// The key that is filled under a lock.
+#[cfg(feature = "app")]
+pub(crate) fn warmed(lock: &Bytes) -> Option<Bytes> {
+    let key = lock.strip_prefix(OWN_ROOT.as_bytes())?.strip_prefix(b":warm:")?;
+    Some(lock.slice_ref(key))
 }
 
 /// What a key of a queue begins with, `P:Q:`, if this can be one. Neither prefix nor name hold a colon as a rule.

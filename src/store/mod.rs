@@ -6,7 +6,6 @@
 mod add;
 mod admin;
 #[cfg(feature = "app")]
-#[allow(dead_code, reason = "called by the operations")]
 mod app;
 mod cancel;
 mod claim;
@@ -55,7 +54,9 @@ use crate::job::{QueueName, UnixMillis};
 pub(crate) use add::check as check_job;
 pub use admin::Neighbours;
 #[cfg(feature = "app")]
-pub(crate) use app::AppStore;
+pub use app::Swept;
+#[cfg(feature = "app")]
+pub(crate) use app::{AppStore, Begun, Stored};
 pub use cancel::Cancellation;
 pub(crate) use cancel::Order;
 pub(crate) use claim::{Take, Taken};
@@ -69,6 +70,8 @@ pub(crate) use finish::{Change, Finish};
 pub use flow::{AddedFlow, MAX_FLOW};
 pub(crate) use gates::Posted;
 pub use gates::StoredGate;
+#[cfg(feature = "app")]
+pub(crate) use keys::AppKeys;
 pub(crate) use keys::{Keys, escaped};
 #[cfg(feature = "http")]
 pub(crate) use keyspace::Filled;
@@ -266,7 +269,6 @@ impl Store {
 
     /// For what is kept beside the queues, so that no job waits behind a large value; opened at first use.
     #[cfg(feature = "app")]
-    #[allow(dead_code, reason = "called by the operations")]
     async fn app(&self) -> Result<&Connection, Error> {
         self.inner.app.get_or_try_init(|| Connection::open(&self.inner.redis, Role::Command)).await
     }

@@ -115,12 +115,12 @@ fn include(name: &str, fragments: &[(&str, &str)], includes: &mut Includes, into
 
 /// `CONSTANT = "file"`: a script each, built at its first use, and the list of all sources for the tests.
 macro_rules! scripts {
-    ($($constant:ident = $name:literal),* $(,)?) => {
-        $(pub(crate) static $constant: LazyLock<Script> =
+    ($($(#[$attribute:meta])* $constant:ident = $name:literal),* $(,)?) => {
+        $($(#[$attribute])* pub(crate) static $constant: LazyLock<Script> =
             LazyLock::new(|| Script::new($name, include_str!(concat!("scripts/", $name, ".lua"))));)*
 
         #[cfg(test)]
-        static ALL: &[&LazyLock<Script>] = &[$(&$constant),*];
+        static ALL: &[&LazyLock<Script>] = &[$($(#[$attribute])* &$constant),*];
 
         #[cfg(test)]
         const SOURCES: &[(&str, &str)] = &[$(($name, include_str!(concat!("scripts/", $name, ".lua")))),*];
@@ -138,6 +138,8 @@ scripts! {
     ADD_JOBS = "add_jobs",
     ADD_NEXT_ITERATION = "add_next_iteration",
     ADOPT_JOBS = "adopt_jobs",
+    #[cfg(feature = "app")]
+    BEGIN_FILL = "begin_fill",
     CANCEL = "cancel",
     CHANGE_DELAY = "change_delay",
     CHANGE_PRIORITY = "change_priority",
@@ -146,7 +148,11 @@ scripts! {
     COUNTS_PER_PRIORITY = "counts_per_priority",
     EXPORT_JOBS = "export_jobs",
     DRAIN = "drain",
+    #[cfg(feature = "app")]
+    DROP_CACHED = "drop_cached",
     DROP_MEMBERS = "drop_members",
+    #[cfg(feature = "app")]
+    DROP_TAG = "drop_tag",
     EXPIRE_KEYS = "expire_keys",
     EXTEND_LOCKS = "extend_locks",
     FAMILY_MEMBER = "family_member",
@@ -172,6 +178,8 @@ scripts! {
     PRIORITIES = "priorities",
     PROMOTE = "promote",
     PRUNE_FINISHED = "prune_finished",
+    #[cfg(feature = "app")]
+    PUT_CACHED = "put_cached",
     PUT_SCHEDULES = "put_schedules",
     RATE_LIMIT_TTL = "rate_limit_ttl",
     RELEASE_LOCKS = "release_locks",
@@ -240,6 +248,7 @@ const FRAGMENTS: &[(&str, &str)] = fragments![
     "state_of",
     "store_job",
     "sweep_jobs",
+    "tag_key",
     "tokens_of",
     "trim_finished",
 ];

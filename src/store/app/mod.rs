@@ -2,6 +2,12 @@
 //!
 //! One connection of its own carries it all, opened by the first call.
 
+mod cache;
+mod sweep;
+
+pub(crate) use cache::{Begun, Stored};
+pub use sweep::Swept;
+
 use super::keys::AppKeys;
 use super::{Connection, Error, Store};
 
@@ -15,11 +21,6 @@ pub(crate) struct AppStore {
 impl AppStore {
     pub(crate) fn new(store: &Store, prefix: &str) -> Self {
         Self { store: store.clone(), keys: AppKeys::new(prefix) }
-    }
-
-    /// Where the keys are spelled.
-    pub(crate) fn keys(&self) -> &AppKeys {
-        &self.keys
     }
 
     pub(super) async fn connection(&self) -> Result<&Connection, Error> {

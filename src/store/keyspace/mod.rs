@@ -86,6 +86,11 @@ impl Keyspace {
     pub(crate) async fn open(redis: &config::Redis) -> Result<Self, Error> {
         let connection = Connection::open(redis, Role::Command).await?;
         ServerInfo::read(&connection).await?.require()?;
+        Self::over(connection).await
+    }
+
+    /// As [`Keyspace::open`], over a connection that is there.
+    pub(super) async fn over(connection: Connection) -> Result<Self, Error> {
         let cluster = reply::text("INFO", connection.call("INFO", vec!["cluster".into()]).await?)?;
         if cluster.lines().any(|line| line.trim() == "cluster_enabled:1") {
             let text = format!("{} is a cluster, which is not supported yet; name one server", connection.server());

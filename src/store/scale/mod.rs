@@ -5,6 +5,8 @@
 //! list because BullMQ's layout asks for it. `--no-capture` shows the longest call of each operation: the table in
 //! `docs/performance.md` is made of that.
 
+#[cfg(feature = "app")]
+mod beside;
 mod emptying;
 mod keeping;
 mod looking;
@@ -64,6 +66,8 @@ async fn f79_no_call_takes_more_than_50_ms_on_a_very_long_queue() {
     working::all(&long).await;
     moving::all(&long).await;
     Box::pin(keeping::all(&long)).await;
+    #[cfg(feature = "app")]
+    Box::pin(beside::all(&long)).await;
     Box::pin(emptying::all(&long)).await;
     let called = long.called.borrow();
     let forgotten: Vec<_> = long.scripts.values().filter(|name| !called.contains(**name)).collect();

@@ -1,6 +1,7 @@
 --[[
   Takes members out of a set or sorted set, each of which stands for a key: in one step with their keys, or only those
-  whose key is gone. The collection goes with its last member.
+  whose key is gone. The collection goes with its last member. A key that somebody is making (the lock "oxherd:warm:KEY")
+  is not gone; deleted with its member, it is not stored any more.
 
   KEYS[1]  set or zset  the collection
 
@@ -21,7 +22,7 @@ local members, keys = {}, {}
 for at = 2, #ARGV, 2 do
   local member, key = ARGV[at], ARGV[at + 1]
   if ARGV[1] == 'gone' then
-    if redis.call('EXISTS', key) == 0 then
+    if redis.call('EXISTS', key, 'oxherd:warm:' .. key) == 0 then
       members[#members + 1] = member
     end
   else
@@ -30,6 +31,7 @@ for at = 2, #ARGV, 2 do
       or kind == 'zset' and redis.call('ZSCORE', KEYS[1], member)
     if is_there then
       members[#members + 1], keys[#keys + 1] = member, key
+      redis.call('UNLINK', 'oxherd:warm:' .. key)
     end
   end
 end
