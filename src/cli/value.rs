@@ -44,6 +44,21 @@ pub fn since(text: &str) -> Result<Since, String> {
     Ok(Since::Moment(UnixMillis(moment.timestamp_millis())))
 }
 
+/// A moment that lies behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Past {
+    Ago(Duration),
+    At(Since),
+}
+
+/// `10m`, `2027-03-28T03:00:00+02:00`, `2027-03-28`.
+pub fn past(text: &str) -> Result<Past, String> {
+    if let Ok(ago) = duration(text) {
+        return Ok(Past::Ago(ago));
+    }
+    since(text).map(Past::At).map_err(|error| format!("{error}, or how long ago, as in 10m"))
+}
+
 /// A name for a new schedule.
 pub fn new_schedule(text: &str) -> Result<String, String> {
     if Schedule::is_name(text) {
@@ -200,6 +215,14 @@ mod tests {
         assert_eq!(backoff("500ms").unwrap().kind, BackoffKind::Fixed);
         assert!(backoff("linear:2s").unwrap_err().contains("expected fixed:TIME or exponential:TIME"));
         assert!(backoff("fixed:2").is_err());
+    }
+
+    #[test]
+    fn what_is_past_is_so_long_ago_or_a_moment() {
+        assert_eq!(past("10m"), Ok(Past::Ago(Duration::from_secs(600))));
+        assert_eq!(past("2027-03-28"), Ok(Past::At(Since::Day("2027-03-28".into()))));
+        assert_eq!(past("1970-01-01T00:00:01Z"), Ok(Past::At(Since::Moment(UnixMillis(1000)))));
+        assert!(past("yesterday").unwrap_err().ends_with("or how long ago, as in 10m"));
     }
 
     #[test]

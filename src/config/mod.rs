@@ -71,7 +71,7 @@ pub use redis::{AtStart, Endpoint, Redis, Secret};
 pub use schedule::{CatchUp, Overlap, Schedule};
 #[cfg(feature = "daemon")]
 pub use show::{show, show_json, show_schedule};
-pub use status::{Status, StatusFormat};
+pub use status::{Status, StatusFormat, StatusStream};
 pub use zone::local_zone;
 
 /// Everything one process needs to know.

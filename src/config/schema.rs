@@ -267,6 +267,7 @@ const STATUS: &[(&str, Shape)] = &[
     ("tenant", Value),
     ("format", Value),
     ("names", Words(|| Status::WORDS.iter().map(|(state, _)| *state).collect())),
+    ("stream", Table(&[("key", Value), ("max_length", Value)])),
 ];
 
 impl Shape {

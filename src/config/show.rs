@@ -100,6 +100,10 @@ fn status_table(config: &Config) -> Table {
         StatusFormat::Simple => "simple",
         StatusFormat::Full => "full",
     };
+    let stream = |stream: &super::StatusStream| {
+        let length = i64::try_from(stream.max_length).unwrap_or(i64::MAX);
+        named([("key", stream.key.clone().into()), ("max_length", length.into())]).into()
+    };
     let words = super::Status::WORDS.iter().map(|(state, _)| (*state, status.word(state).into()));
     named([
         ("enabled", status.enabled.into()),
@@ -107,6 +111,7 @@ fn status_table(config: &Config) -> Table {
         ("tenant", status.tenant.clone().into()),
         ("format", format.into()),
         ("names", named(words).into()),
+        ("stream", status.stream.as_ref().map_or(false.into(), stream)),
     ])
 }
 

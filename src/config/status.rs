@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::Config;
+
 /// `[status]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Status {
@@ -15,6 +17,16 @@ pub struct Status {
     /// State (BullMQ's word, or `retrying`, `stalled`, `cancelled`, `expired`, `progress`) → the
     /// word published for it.
     pub names: BTreeMap<String, String>,
+    /// Keeps the messages for those who must not miss one.
+    pub stream: Option<StatusStream>,
+}
+
+/// A Redis stream to which each message goes too, in the same step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusStream {
+    pub key: String,
+    /// Entries kept at least; older ones are trimmed a hundred or so at a time.
+    pub max_length: u64,
 }
 
 /// How much a status message says.
@@ -48,6 +60,21 @@ impl Status {
         let built_in = || Self::WORDS.iter().find(|(name, _)| *name == state).map_or(state, |(_, word)| word);
         self.names.get(state).map_or_else(built_in, String::as_str)
     }
+
+    /// The one of its channels to follow: each message goes to all of them. In the simple format one that names the queue
+    /// is the best; else a name without placeholders, since a pattern costs the server a look at every message.
+    fn followed(&self) -> Option<&String> {
+        let plain = self.channels.iter().find(|channel| !channel.contains('{'));
+        let telling = self.channels.iter().find(|channel| channel.contains("{queue}"));
+        let best = if self.format == StatusFormat::Simple { telling.or(plain) } else { plain };
+        best.or(self.channels.first()).filter(|_| self.enabled)
+    }
+}
+
+impl Default for StatusStream {
+    fn default() -> Self {
+        Self { key: "job_updates:stream".into(), max_length: 100_000 }
+    }
 }
 
 impl Default for Status {
@@ -58,6 +85,15 @@ impl Default for Status {
             tenant: "/tenantId".into(),
             format: StatusFormat::default(),
             names: BTreeMap::new(),
+            stream: None,
         }
+    }
+}
+
+impl Config {
+    /// The channels on which all status messages come, each once; they may hold `{queue}` and `{tenant}`.
+    #[must_use]
+    pub fn followed(&self) -> Vec<String> {
+        self.status.followed().cloned().into_iter().collect()
     }
 }

@@ -67,8 +67,32 @@ fn unknown(name: &str, value: &Value, shape: &Shape, path: &KeyPath) -> Problem 
     problem.with_help(format!("known are {}", known.join(", ")))
 }
 
+/// Notes where the stream of status messages cannot be written in one step with the queues, or would be among their keys.
+fn status_stream(config: &Config, top: &Item) {
+    let Some(stream) = &config.status.stream else { return };
+    let item = top.child("status").child("stream").child("key");
+    let prefix = &config.redis.prefix;
+    if stream.key.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.starts_with(':')) {
+        let help = format!("do not begin it with \"{prefix}:\"; \"{prefix}.updates\" can be had");
+        item.error(format!("{:?} is among the keys of queues", stream.key), help);
+    }
+    let tag = |text: &str| {
+        let (_, rest) = text.split_once('{')?;
+        rest.split_once('}').map(|(tag, _)| tag.to_owned()).filter(|tag| !tag.is_empty())
+    };
+    if let Some(own) = tag(prefix).filter(|own| tag(&stream.key).as_ref() != Some(own)) {
+        let help = format!("name it \"{{{own}}}.updates\"");
+        let message = format!(
+            "on a cluster {:?} may be elsewhere than the queues, whose keys have the hash tag {{{own}}}",
+            stream.key
+        );
+        item.error(message, help);
+    }
+}
+
 /// Notes what does not fit together. `registered` are handlers the program brings itself.
 pub fn relations(config: &Config, top: &Item, registered: &[String]) {
+    status_stream(config, top);
     let context = top.context();
     let handlers = top.child("handlers");
     // a handler that could not be read is still there

@@ -150,7 +150,7 @@ impl Orders {
     /// The next order; `None` when there can be no more. What cannot be read is passed over. Cancellation safe.
     pub(crate) async fn next(&mut self) -> Option<Order> {
         loop {
-            let message = self.0.next().await?;
+            let message = self.0.message().await?;
             match serde_json::from_str(&message.payload) {
                 Ok(order) => return Some(order),
                 Err(error) => tracing::debug!(%error, "an order nobody understands"),

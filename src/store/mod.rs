@@ -37,6 +37,7 @@ mod subscription;
 #[cfg(test)]
 pub(crate) mod testing;
 mod update;
+mod updates;
 mod upkeep;
 mod walk;
 mod work;
@@ -89,9 +90,10 @@ pub use schedule::{
 };
 pub use select::{Selected, Selection};
 pub use server::{ServerInfo, ServerKind, ServerUsage};
-pub use subscription::{Message, Subscription};
+pub use subscription::{Heard, Message, Subscription};
 
 pub use update::Update;
+pub use updates::{EntryId, NoEntryId, StatusMessage, Updates};
 pub use walk::Cursor;
 pub(crate) use work::{Held, Token, WorkQueue};
 

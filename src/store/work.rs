@@ -89,14 +89,15 @@ impl WorkQueue {
 }
 
 /// The two arguments that tell a script about status messages: whom to ask for listeners, and
-/// everything a message is made of.
+/// everything a message is made of. A stream is written whether or not anybody listens.
 pub(super) fn status_arguments(status: &config::Status, queue: &QueueName, attempts: u32, always: bool) -> [Value; 2] {
     if !status.enabled || status.channels.is_empty() {
         return ["".into(), "".into()];
     }
     let channels: Vec<String> = status.channels.iter().map(|c| c.replace("{queue}", queue.as_str())).collect();
+    let stream = status.stream.as_ref();
     let probe = match channels.as_slice() {
-        [one] if !always && !one.contains("{tenant}") => one.clone(),
+        [one] if !always && stream.is_none() && !one.contains("{tenant}") => one.clone(),
         _ => "*".to_owned(),
     };
     // a JSON pointer's steps, escapes undone (RFC 6901)
@@ -111,6 +112,8 @@ pub(super) fn status_arguments(status: &config::Status, queue: &QueueName, attem
         "words": words,
         "queue": queue,
         "attempts": attempts,
+        "stream": stream.map_or(serde_json::Value::Bool(false), |stream| stream.key.as_str().into()),
+        "kept": stream.map(|stream| stream.max_length.to_string()),
     });
     [probe.into(), settings.to_string().into()]
 }

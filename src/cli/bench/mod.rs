@@ -112,7 +112,9 @@ impl Bench {
             Mode::Drain => drain::measure(store, config, queue, self.jobs.unwrap_or(50_000), self.payload).await,
             Mode::Latency => latency::measure(store, config, queue, self.jobs.unwrap_or(2_000), self.payload).await,
             Mode::Add => add::measure(store, queue, self.jobs.unwrap_or(100_000), self.payload).await,
-            Mode::Flows => flows::measure(store, config, queue, self.jobs.unwrap_or(2_000), self.payload).await,
+            Mode::Flows => {
+                Box::pin(flows::measure(store, config, queue, self.jobs.unwrap_or(2_000), self.payload)).await
+            }
             Mode::Idle => idle::measure(store, config, Duration::from_secs(self.seconds.into())).await,
         }
     }

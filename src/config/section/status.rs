@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::unknown_placeholder;
-use crate::config::read::Item;
-use crate::config::{Status, StatusFormat};
+use crate::config::read::{Item, Scalar};
+use crate::config::{Status, StatusFormat, StatusStream};
+
+/// Entries of the stream. Redis trims some hundred at a time, and a reader needs time to read on.
+const SHORTEST: i128 = 1000;
+const LONGEST: i128 = 1_000_000_000;
 
 pub fn status(item: &Item) -> Status {
     item.expect_table();
@@ -16,7 +20,31 @@ pub fn status(item: &Item) -> Status {
         tenant: tenant(&item.child("tenant")).unwrap_or(base.tenant),
         format: item.child("format").word(&formats, base.format),
         names: names(&item.child("names")),
+        stream: stream(&item.child("stream")),
     }
+}
+
+/// A table; true stands for its defaults.
+fn stream(item: &Item) -> Option<StatusStream> {
+    if !item.is_given() || item.is_off() {
+        return None;
+    }
+    let base = StatusStream::default();
+    if !item.is_table() {
+        return match item.scalar() {
+            Some(Scalar::Flag(true)) => Some(base),
+            _ => item.wrong("a table", "write { key = \"job_updates:stream\" }, or false for none"),
+        };
+    }
+    let key = item.child("key");
+    let name = key.text().unwrap_or(base.key);
+    if let Some(hole) = ["{queue}", "{tenant}"].iter().find(|hole| name.contains(**hole)) {
+        key.error(
+            format!("the stream has one key, whose entries have one order, but its name holds {hole}"),
+            format!("leave {hole} out: each entry has the fields queue, tenant and jobId to filter by"),
+        );
+    }
+    Some(StatusStream { key: name, max_length: item.child("max_length").whole(SHORTEST..=LONGEST, base.max_length) })
 }
 
 fn channels(item: &Item) -> Option<Vec<String>> {

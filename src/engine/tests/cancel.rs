@@ -173,6 +173,6 @@ async fn a_marked_job_whose_process_died_is_cancelled_unrun_by_the_next() {
         .build()
         .unwrap();
     assert_eq!(engine.run().await.unwrap(), Ending { failed: 1, cancelled: 1, ..Ending::default() });
-    let message: serde_json::Value = serde_json::from_str(&messages.next().await.unwrap().payload).unwrap();
+    let message: serde_json::Value = serde_json::from_str(&messages.message().await.unwrap().payload).unwrap();
     assert_eq!((&message["status"], &message["error"]), (&"CANCELLED".into(), &"cancelled: on request".into()));
 }

@@ -208,7 +208,7 @@ async fn every_row_of_the_table_of_outcomes() {
         // added, RUNNING, and what came of it
         let mut words = Vec::new();
         let last = loop {
-            let message: Value = serde_json::from_str(&status.next().await.unwrap().payload).unwrap();
+            let message: Value = serde_json::from_str(&status.message().await.unwrap().payload).unwrap();
             words.push(message["status"].as_str().unwrap().to_owned());
             let ran = words.iter().any(|word| word == "RUNNING") && words.last().is_some_and(|word| word != "RUNNING");
             if ran {

@@ -355,7 +355,8 @@ async fn a_kept_job_is_told_of_when_it_is_added() {
     work.finish_jobs(std::iter::once(&finish), None).await.unwrap();
     let mut told = Vec::new();
     while told.len() < 4 {
-        let message = tokio::time::timeout(std::time::Duration::from_secs(5), messages.next()).await.unwrap().unwrap();
+        let message =
+            tokio::time::timeout(std::time::Duration::from_secs(5), messages.message()).await.unwrap().unwrap();
         let message: serde_json::Value = serde_json::from_str(&message.payload).unwrap();
         told.push(format!("{} {}", message["jobId"], message["status"]));
     }

@@ -237,7 +237,8 @@ async fn jobs_of_a_flow_are_told_of_in_their_queues() {
     rig.store.add_flows(&[flow(&node("p", &[child.to_owned()]))], &status).await.unwrap();
     let mut told = Vec::new();
     while told.len() < 2 {
-        let message = tokio::time::timeout(std::time::Duration::from_secs(5), messages.next()).await.unwrap().unwrap();
+        let message =
+            tokio::time::timeout(std::time::Duration::from_secs(5), messages.message()).await.unwrap().unwrap();
         told.push(format!("{} {}", message.channel, message.payload));
     }
     let expected = [

@@ -210,7 +210,7 @@ async fn who_listens_is_told_when_asked_for() {
     };
     let mut listener = rig.queue.store.subscribe(&["jobs".to_owned()], &[]).await.unwrap();
     let queue = rig.queue.clone().announcing(&status);
-    let mut next = async || listener.next().await.unwrap().payload;
+    let mut next = async || listener.message().await.unwrap().payload;
     queue.retry(&id("a"), State::Failed, Reset::default()).await.unwrap();
     assert_eq!(next().await, r#"{"tenantId":"t","jobId":"a","status":"PENDING"}"#);
     let half = serde_json::value::to_raw_value(&50).unwrap();

@@ -341,7 +341,7 @@ async fn each_iteration_has_a_status_message() {
     let taken = work.move_to_active(&Take { token: "t:1".into(), want: 1 }).await.unwrap();
     work.add_next_iteration(&taken.jobs[0], "UTC").await.unwrap();
     for (slot, word) in [(0, "PENDING"), (0, "RUNNING"), (1000, "DELAYED")] {
-        let message = tokio::time::timeout(Duration::from_secs(5), messages.next()).await.expect("a message");
+        let message = tokio::time::timeout(Duration::from_secs(5), messages.message()).await.expect("a message");
         let message: Json = serde_json::from_str(&message.unwrap().payload).unwrap();
         let id = format!("repeat:s:{}", T0 + slot);
         assert_eq!(

@@ -1,8 +1,12 @@
 --@include pointed
 -- Publishes one status message about a job, of which `job` holds data, name, options, the moment its attempt began
--- and progress, each as stored or nothing. `state` picks the word; `error` is false in states that are not final, ''
--- for no error, else the text. A failed publish is nobody's failure.
+-- and progress, each as stored or nothing; and adds it to the stream, if there is one. `state` picks the word, and
+-- where there is none the state is not told; `error` is false in states that are not final, '' for no error, else the
+-- text. What fails here is nobody's failure.
 local function publish_message(status, job, id, state, now, attempt, error)
+  if not status.words[state] then
+    return
+  end
   local tenant
   local read, data = pcall(cjson.decode, job[1] or 'null')
   if read then
@@ -50,5 +54,9 @@ local function publish_message(status, job, id, state, now, attempt, error)
     -- a function as replacement: text from a job must not be read as a pattern
     local name = string.gsub(channel, '{tenant}', function() return word end)
     redis.pcall('PUBLISH', name, message)
+  end
+  if status.stream then
+    redis.pcall('XADD', status.stream, 'MAXLEN', '~', status.kept, '*',
+      'message', message, 'tenant', word, 'queue', status.queue, 'jobId', id)
   end
 end

@@ -15,7 +15,7 @@ async fn add(rig: &Rig, data: &str, opts: &str) {
 }
 
 async fn next(messages: &mut Subscription) -> String {
-    let next = tokio::time::timeout(Duration::from_secs(5), messages.next()).await;
+    let next = tokio::time::timeout(Duration::from_secs(5), messages.message()).await;
     next.expect("a message").unwrap().payload
 }
 
@@ -109,7 +109,7 @@ async fn the_tenant_is_found_by_its_pointer_and_names_the_channel() {
     ];
     for (data, channel, tenant) in cases {
         add(&rig, data, "{}").await;
-        let message = tokio::time::timeout(Duration::from_secs(5), messages.next()).await.unwrap().unwrap();
+        let message = tokio::time::timeout(Duration::from_secs(5), messages.message()).await.unwrap().unwrap();
         assert_eq!(message.channel, channel, "{data}");
         assert!(message.payload.starts_with(&format!(r#"{{"tenantId":{tenant},"jobId""#)), "{}", message.payload);
     }
@@ -152,8 +152,36 @@ async fn each_channel_of_several_gets_the_message() {
     add(&rig, "{}", "{}").await;
     let mut channels = Vec::new();
     for _ in 0..2 {
-        let message = tokio::time::timeout(Duration::from_secs(5), messages.next()).await.unwrap().unwrap();
+        let message = tokio::time::timeout(Duration::from_secs(5), messages.message()).await.unwrap().unwrap();
         channels.push(message.channel);
     }
     assert_eq!(channels, ["one", "two:q"]);
+}
+
+#[tokio::test]
+async fn a_stream_keeps_each_message_whether_or_not_anybody_listens() {
+    let mut rig = rig(StatusFormat::Simple, "job_updates").await;
+    rig.status.stream = Some(crate::config::StatusStream { key: "updates".into(), max_length: 1000 });
+    add(&rig, r#"{"tenantId":"t1"}"#, r#"{"jobId":"j1"}"#).await;
+    rig.take("a:1", 1).await;
+    rig.finish(&[complete("j1", "a:1", Keep::Nothing)]).await;
+    let stream = rig.status.stream.clone().unwrap();
+    let mut updates = rig.store.updates_kept(&stream, Some(crate::store::EntryId::NONE)).await.unwrap();
+    let texts = [
+        r#"{"tenantId":"t1","jobId":"j1","status":"PENDING"}"#,
+        r#"{"tenantId":"t1","jobId":"j1","status":"RUNNING"}"#,
+        r#"{"tenantId":"t1","jobId":"j1","status":"COMPLETED","error":null}"#,
+    ];
+    for text in texts {
+        let Some(crate::store::Heard::Message(message)) = updates.next().await else { panic!("no message") };
+        assert_eq!((message.text.as_str(), message.queue.as_deref()), (text, Some("q")));
+    }
+    let entry = crate::store::testing::redis(&rig.store, "XREVRANGE updates + - COUNT 1").await;
+    assert!(entry.ends_with(&format!(" message {} tenant t1 queue q jobId j1", texts[2])), "{entry}");
+
+    // a key of another type is nobody's failure
+    rig.redis("SET other text").await;
+    rig.status.stream = Some(crate::config::StatusStream { key: "other".into(), max_length: 1000 });
+    add(&rig, "{}", r#"{"jobId":"j2"}"#).await;
+    assert_eq!(rig.take("a:2", 1).await.jobs.len(), 1);
 }
