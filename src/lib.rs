@@ -1,5 +1,7 @@
 //! Works job queues in Redis: BullMQ's data layout, driven by TOML or embedded in a program.
 
+#[cfg(feature = "daemon")]
+mod admin;
 #[cfg(feature = "app")]
 pub mod app;
 #[cfg(feature = "daemon")]

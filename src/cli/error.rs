@@ -95,7 +95,7 @@ fn store_exit(error: &store::Error) -> Exit {
 
 fn daemon_exit(error: &daemon::Error) -> Exit {
     match error {
-        daemon::Error::State { source, .. } | daemon::Error::Callbacks { source, .. } => io_exit(source),
+        daemon::Error::State { source, .. } | daemon::Error::Listen { source, .. } => io_exit(source),
         daemon::Error::LogLevel(_) => Exit::Refused,
         daemon::Error::Engine(engine::Error::Store(error)) => store_exit(error),
         daemon::Error::Held { .. }

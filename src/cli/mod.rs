@@ -20,6 +20,7 @@ mod run;
 mod schedule;
 mod session;
 mod time;
+mod token;
 mod value;
 mod watch;
 
@@ -93,6 +94,8 @@ enum Verb {
     Schedule(schedule::Verb),
     /// Follow status changes live
     Watch(watch::Watch),
+    /// Make a token with which a page sees the messages of one tenant
+    Token(token::Token),
     /// Measure this machine: no-op jobs through the whole path
     Bench(bench::Bench),
     /// Exit 0 when Redis answers, 1 when not; for containers
@@ -139,6 +142,7 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<Exit, Error> {
         Verb::Job(verb) => verb.execute(session),
         Verb::Schedule(verb) => verb.execute(session),
         Verb::Watch(watch) => watch.execute(session),
+        Verb::Token(token) => token.execute(session),
         Verb::Bench(bench) => bench.execute(session),
         Verb::Healthcheck(healthcheck) => healthcheck.execute(session),
         Verb::Config(verb) => verb.execute(session),

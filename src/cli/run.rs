@@ -6,8 +6,9 @@ use clap::Args;
 
 use super::session::{Session, runtime};
 use super::{Error, Exit, value};
+use crate::admin;
 use crate::config;
-use crate::daemon::{Daemon, Logging};
+use crate::daemon::{Daemon, Guest, Logging};
 use crate::engine::{Scheduling, Until};
 use crate::job::QueueName;
 
@@ -57,6 +58,7 @@ impl Run {
         for warning in &warnings {
             crate::daemon::log_problem(warning);
         }
+        let guests = admin::Service::new(&config).map(|service| Box::new(service) as Box<dyn Guest>);
         let daemon = Daemon {
             config,
             sources,
@@ -69,6 +71,7 @@ impl Run {
                 _ => Scheduling::Beside,
             },
             until: Until { drained: self.drain, max_jobs: self.max_jobs, max_time: self.max_time },
+            guests: guests.into_iter().collect(),
         };
         let runtime = runtime()?;
         let ending = runtime.block_on(daemon.run());

@@ -18,7 +18,7 @@ pub struct Diff {
     pub schedules: Schedules,
     /// Sections that differ and are taken over by a running process, by the name of their table.
     pub sections: Vec<String>,
-    /// Sections that differ and are only read at start, by the name of their table.
+    /// Sections that differ and are only read at start, by the name of their table or key.
     pub restart_needed: Vec<String>,
 }
 
@@ -74,11 +74,19 @@ impl Diff {
         let differing = |sections: &[(&str, bool)]| {
             sections.iter().filter(|(_, differs)| *differs).map(|(name, _)| (*name).to_owned()).collect()
         };
-        diff.sections = differing(&[("status", old.status != new.status), ("shutdown", old.shutdown != new.shutdown)]);
+        // a listener stays where it is, and what is asked of those who come to it need not
+        let listens = |config: &Config| config.admin.as_ref().map(|admin| admin.listen);
+        let is_moved = listens(old) != listens(new);
+        diff.sections = differing(&[
+            ("status", old.status != new.status),
+            ("admin", !is_moved && old.admin != new.admin),
+            ("shutdown", old.shutdown != new.shutdown),
+        ]);
         diff.restart_needed = differing(&[
             ("redis", old.redis != new.redis),
             ("callbacks", old.callbacks != new.callbacks),
             ("app", old.app != new.app),
+            ("admin.listen", is_moved),
             ("daemon", old.daemon != new.daemon),
             ("log", old.log != new.log),
         ]);

@@ -135,6 +135,7 @@ fn settle(tree: &Value, options: &LoadOptions, context: &Context) -> Config {
         schedules,
         status: section::status::status(&top.child("status")),
         callbacks: section::callbacks::callbacks(&top.child("callbacks")),
+        admin: section::admin::admin(&top.child("admin")),
         daemon,
         shutdown: section::daemon::shutdown(&top.child("shutdown")),
         log: section::daemon::log(&top.child("log")),

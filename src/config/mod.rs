@@ -3,6 +3,7 @@
 //! A program that embeds oxherd fills these in by hand; the daemon reads them from TOML
 //! (`load`, behind the cargo feature `daemon`).
 
+pub mod admin;
 pub mod app;
 pub mod callbacks;
 pub mod daemon;
@@ -49,6 +50,7 @@ mod validate;
 
 use std::collections::BTreeMap;
 
+pub use admin::{Admin, AdminEvents};
 pub use app::App;
 pub use callbacks::Callbacks;
 pub use daemon::{Daemon, Log, LogFormat, Shutdown};
@@ -87,6 +89,8 @@ pub struct Config {
     /// Where endpoints call back; `None`: they cannot.
     pub callbacks: Option<Callbacks>,
     pub app: App,
+    /// What is served over HTTP; `None`: nothing.
+    pub admin: Option<Admin>,
     pub daemon: Daemon,
     pub shutdown: Shutdown,
     pub log: Log,

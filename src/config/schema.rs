@@ -35,10 +35,19 @@ pub const ROOT: Shape = Table(&[
     ("status", Table(STATUS)),
     ("callbacks", Table(&[("listen", Value), ("url", Value)])),
     ("app", Table(APP)),
+    ("admin", Table(&[("listen", Value), ("token", SECRET), ("events", Table(EVENTS))])),
     ("daemon", Table(&[("name", Value), ("state_dir", Value), ("timezone", Value)])),
     ("shutdown", Table(&[("drain", Value), ("cancel", Value)])),
     ("log", Table(&[("level", Value), ("format", Value)])),
 ]);
+
+const EVENTS: &[(&str, Shape)] = &[
+    ("secrets", List(&SECRET)),
+    ("allow_origins", Value),
+    ("max_viewers", Value),
+    ("heartbeat", Value),
+    ("buffer", Value),
+];
 
 const REDIS: &[(&str, Shape)] = &[
     ("url", SECRET),

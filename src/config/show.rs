@@ -1,6 +1,7 @@
 //! The configuration in force, every default written out and every secret covered, for
 //! `oxherd config show`. It is TOML that loads again, but for covered secrets and plain `${`.
 
+mod admin;
 mod app;
 mod handler;
 
@@ -62,6 +63,9 @@ fn table(config: &Config) -> Table {
     if let Some(callbacks) = &config.callbacks {
         let listen = callbacks.listen.to_string().into();
         table.insert("callbacks".into(), named([("listen", listen), ("url", mask_urls(&callbacks.url).into())]).into());
+    }
+    if let Some(admin) = &config.admin {
+        table.insert("admin".into(), admin::admin_table(admin).into());
     }
     table
 }

@@ -27,7 +27,7 @@ pub(super) struct Server {
 impl Server {
     /// Fails when the address cannot be listened on.
     pub(super) async fn start(config: &config::Callbacks, callbacks: Callbacks) -> Result<Self, Error> {
-        let refused = |source| Error::Callbacks { address: config.listen, source };
+        let refused = |source| Error::Listen { key: "callbacks.listen", address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
         tracing::info!(address = %config.listen, url = config.url, "listening for callbacks");
         let routes = Router::new().route("/v1/callbacks/{token}", post(called)).with_state(callbacks);

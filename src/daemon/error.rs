@@ -19,8 +19,9 @@ pub enum Error {
     },
     #[error("cannot listen for signals")]
     Signals(#[source] io::Error),
-    #[error("cannot listen for callbacks on {address}; set callbacks.listen to an address that is free")]
-    Callbacks {
+    #[error("cannot listen on {address}; set {key} to an address that is free")]
+    Listen {
+        key: &'static str,
         address: SocketAddr,
         #[source]
         source: io::Error,

@@ -8,6 +8,7 @@ mod callbacks;
 mod command;
 mod error;
 pub mod escape;
+mod guest;
 pub mod logging;
 mod orphans;
 mod reload;
@@ -16,6 +17,7 @@ mod state;
 
 pub use command::Command;
 pub use error::Error;
+pub use guest::{Guest, Stopping};
 pub use logging::Logging;
 use orphans::Orphans;
 pub use reload::log_problem;
@@ -41,6 +43,8 @@ pub struct Daemon {
     pub only_queues: Vec<QueueName>,
     pub scheduling: Scheduling,
     pub until: Until,
+    /// What runs beside the engine.
+    pub guests: Vec<Box<dyn Guest>>,
 }
 
 impl Daemon {
@@ -86,6 +90,9 @@ impl Daemon {
             Some(config) => Some(callbacks::Server::start(config, engine.callbacks()).await?),
             None => None,
         };
+        for guest in &mut self.guests {
+            guest.start()?;
+        }
         let handle = engine.handle();
         let mut running = tokio::spawn(engine.run_here());
         // answered once earlier incarnations' locks are released and the queues are worked
@@ -103,6 +110,9 @@ impl Daemon {
                 command = signals.next() => self.obey(command, &handle).await,
             }
         };
+        for guest in self.guests {
+            guest.stop().await;
+        }
         if ending.left == 0
             && let Some(state) = state
         {

@@ -38,6 +38,7 @@ impl Daemon {
         let is_format_new = self.config.log.format != new.log.format;
         changes.restart_needed.retain(|section| section != "log" || is_format_new);
         handle.reconfigure(new.clone());
+        self.guests.iter().for_each(|guest| guest.reconfigure(&new));
         tracing::info!(
             added = list(&changes.added),
             removed = list(&changes.removed),

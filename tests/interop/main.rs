@@ -24,4 +24,5 @@ mod schedulers;
 mod sequences;
 mod sharing;
 mod verbs;
+mod viewers;
 mod webhooks;

@@ -7,6 +7,7 @@ pub mod daemon;
 pub mod program;
 pub mod receiver;
 pub mod redis;
+pub mod viewer;
 
 use std::time::{Duration, Instant};
 

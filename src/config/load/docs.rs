@@ -33,7 +33,8 @@ fn every_toml_block_in_the_documentation_loads() {
                 fs::write(&file, block).unwrap();
                 // what the blocks say is there
                 fs::create_dir(directory.path().join("mail")).unwrap();
-                let env = [("MAIL_PASSWORD".to_owned(), "secret".to_owned())].into();
+                let env = [("MAIL_PASSWORD", "secret"), ("EVENTS_SECRET", "of at least thirty-two bytes, as all are")];
+                let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
                 let options = LoadOptions { files: vec![file], env, ..LoadOptions::default() };
                 if let Err(e) = load(&options) {
                     panic!("the block at {}:{line}\n{e}", page.display());

@@ -1,3 +1,4 @@
+mod admin;
 mod callbacks;
 mod housekeeping;
 mod http;
@@ -941,7 +942,7 @@ fn what_is_shown_loads_again_and_hides_secrets() {
 #[test]
 fn what_is_shown_has_every_key_there_is() {
     let text = "[daemon]\nname = \"n\"\nstate_dir = \"/s\"\ntimezone = \"UTC\"\n\
-                [callbacks]\nlisten = \"127.0.0.1:7118\"\n[queues.q]\nhandler = \"a\"\nroutes = { x = \"b\", y = \"c\" }\n\
+                [callbacks]\nlisten = \"127.0.0.1:7118\"\n[admin]\ntoken = \"sixteen-letters.\"\n[queues.q]\nhandler = \"a\"\nroutes = { x = \"b\", y = \"c\" }\n\
                 [handlers.a.http]\nurl = \"https://x\"\nca = \"ca.pem\"\nsocket = \"/s\"\n[handlers.b.command]\nargv = [\"x\"]\ndirectory = \"/\"\n\
                 user = \"u\"\ngroup = \"g\"\nwork_dir = \"/w\"\n[handlers.c.log]\n\
                 [schedules.s]\ncron = \"0 3 * * *\"\nqueue = \"q\"\nattempts = 1\nbackoff = {}\nkeep_completed = 1\nkeep_failed = 1\n\
@@ -959,9 +960,10 @@ fn what_is_shown_has_every_key_there_is() {
         sorted(shape.names().unwrap().into_iter().filter(|name| !but.contains(name)).map(str::to_owned).collect())
     };
     assert_eq!(keys(&shown), known(root, &["include", "defaults"]));
-    for section in ["status", "callbacks", "daemon", "shutdown", "log"] {
+    for section in ["status", "callbacks", "admin", "daemon", "shutdown", "log"] {
         assert_eq!(keys(&shown[section]), known(root.child(section).unwrap(), &[]), "{section}");
     }
+    assert_eq!(keys(&shown["admin"]["events"]), known(root.child("admin").unwrap().child("events").unwrap(), &[]));
     // user and password stand in the URL
     assert_eq!(keys(&shown["redis"]), known(root.child("redis").unwrap(), &["username", "password"]));
     assert_eq!(keys(&shown["queues"]["q"]), known(root.child("defaults").unwrap(), &["list"]));

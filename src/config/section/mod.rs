@@ -1,6 +1,7 @@
 //! From the merged tree to settled values, one file per kind of section. Each reads what is
 //! there over the defaults it is given and notes what is wrong on the way.
 
+pub mod admin;
 pub mod app;
 pub mod callbacks;
 pub mod daemon;

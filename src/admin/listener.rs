@@ -1,0 +1,126 @@
+//! Connections, bounded: so many at a time, and none that takes nothing from us for a minute, be it that it never asks,
+//! never reads, or is not there any more.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::serve::Listener as Accepting;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep};
+
+/// How long a connection may go without taking a byte, beside the longest silence we keep ourselves.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Bytes the kernel keeps for a connection that does not read. It would grow to megabytes by itself.
+const SEND_BUFFER: usize = 64 * 1024;
+
+pub struct Listener {
+    pub inner: TcpListener,
+    /// One permit for each connection.
+    pub room: Arc<Semaphore>,
+    pub patience: Duration,
+}
+
+impl Accepting for Listener {
+    type Io = Connection;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Connection, SocketAddr) {
+        let permit = Arc::clone(&self.room).acquire_owned().await.expect("nobody closes it");
+        // which waits and tries again where there are no descriptors left
+        let (stream, peer) = Accepting::accept(&mut self.inner).await;
+        prepare(&stream);
+        let deadline = Box::pin(tokio::time::sleep(self.patience));
+        (Connection { stream, deadline, taken: Instant::now(), patience: self.patience, _permit: permit }, peer)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.inner.local_addr()
+    }
+}
+
+/// What cannot be set is not worth losing the connection for.
+fn prepare(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let socket = SockRef::from(stream);
+    let _ = socket.set_send_buffer_size(SEND_BUFFER);
+    let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(PATIENCE));
+}
+
+pub struct Connection {
+    stream: TcpStream,
+    /// When to look whether it is still of use.
+    deadline: Pin<Box<Sleep>>,
+    /// When it last took a byte.
+    taken: Instant,
+    patience: Duration,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    fn check(&mut self, cx: &mut Context) -> io::Result<()> {
+        while self.deadline.as_mut().poll(cx).is_ready() {
+            let until = self.taken + self.patience;
+            if until <= Instant::now() {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "nothing was taken for too long"));
+            }
+            self.deadline.as_mut().reset(until);
+        }
+        Ok(())
+    }
+
+    fn written(&mut self, cx: &mut Context, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match result {
+            Poll::Ready(Ok(count)) if count > 0 => self.taken = Instant::now(),
+            Poll::Ready(_) => {}
+            Poll::Pending => self.check(cx)?,
+        }
+        result
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context, buffer: &mut ReadBuf) -> Poll<io::Result<()>> {
+        let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if result.is_pending() {
+            self.check(cx)?;
+        }
+        result
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.written(cx, result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context,
+        slices: &[io::IoSlice],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.written(cx, result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,155 @@
+//! What can be seen and pressed over HTTP? A server beside the engine, on a thread of its own, so that no viewer takes time
+//! from jobs. `cli/run.rs` hands the [`Service`] to the daemon as a guest; `oxherd token` makes tokens for it.
+
+mod auth;
+mod feed;
+mod frame;
+mod hub;
+mod listener;
+mod origin;
+mod refusal;
+mod routes;
+mod session;
+mod socket;
+mod stream;
+pub mod token;
+mod update;
+mod viewer;
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, oneshot, watch};
+
+use crate::config::{self, Config};
+use crate::daemon::{Error, Guest, Stopping};
+use auth::Rules;
+use feed::Source;
+use hub::Hub;
+use listener::Listener;
+use routes::Desk;
+
+/// How long what was published last may be on its way when the engine has stopped.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+/// How long viewers have to hear that it is over.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// Connections beside those of viewers.
+const SPARE: usize = 64;
+
+/// The server of `[admin]`. It ends when it is dropped.
+pub struct Service {
+    config: config::Admin,
+    rules: watch::Sender<Arc<Rules>>,
+    source: watch::Sender<Source>,
+    stop: watch::Sender<bool>,
+    /// Answered when the thread has ended; `None` until it is started.
+    ended: Option<oneshot::Receiver<()>>,
+}
+
+impl Service {
+    /// What the configuration asks for; `None` when that is nothing.
+    pub fn new(config: &Config) -> Option<Self> {
+        let admin = config.admin.clone()?;
+        Some(Self {
+            rules: watch::Sender::new(Arc::new(Rules::new(&admin))),
+            source: watch::Sender::new(source(config)),
+            stop: watch::Sender::new(false),
+            config: admin,
+            ended: None,
+        })
+    }
+}
+
+fn source(config: &Config) -> Source {
+    Source { redis: config.redis.clone(), status: config.status.clone() }
+}
+
+impl Guest for Service {
+    fn start(&mut self) -> Result<(), Error> {
+        let admin = &self.config;
+        let refused = |source| Error::Listen { key: "admin.listen", address: admin.listen, source };
+        let listener = TcpListener::bind(admin.listen).map_err(refused)?;
+        listener.set_nonblocking(true).map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refused)?;
+        let server = Server {
+            rules: self.rules.subscribe(),
+            source: self.source.subscribe(),
+            stop: self.stop.subscribe(),
+            room: Arc::new(Semaphore::new(admin.events.max_viewers as usize + SPARE)),
+            patience: listener::PATIENCE + admin.events.heartbeat,
+        };
+        let (answer, ended) = oneshot::channel();
+        let work = move || {
+            runtime.block_on(server.run(listener));
+            // whoever still holds a connection is not waited for
+            runtime.shutdown_background();
+            let _ = answer.send(());
+        };
+        std::thread::Builder::new().name("admin".into()).spawn(work).map_err(refused)?;
+        self.ended = Some(ended);
+        tracing::info!(%address, "listening for viewers");
+        Ok(())
+    }
+
+    fn reconfigure(&self, config: &Config) {
+        if let Some(admin) = &config.admin {
+            self.rules.send_replace(Arc::new(Rules::new(admin)));
+        }
+        let source = source(config);
+        self.source.send_if_modified(|before| {
+            let is_new = *before != source;
+            *before = source;
+            is_new
+        });
+    }
+
+    fn stop(mut self: Box<Self>) -> Stopping {
+        Box::pin(async move {
+            if let Some(ended) = self.ended.take() {
+                self.stop.send_replace(true);
+                let _ = ended.await;
+            }
+        })
+    }
+}
+
+/// What runs on the thread.
+struct Server {
+    rules: watch::Receiver<Arc<Rules>>,
+    source: watch::Receiver<Source>,
+    stop: watch::Receiver<bool>,
+    room: Arc<Semaphore>,
+    patience: Duration,
+}
+
+impl Server {
+    async fn run(self, listener: TcpListener) {
+        let inner = match tokio::net::TcpListener::from_std(listener) {
+            Ok(inner) => inner,
+            Err(error) => return tracing::error!(%error, "nothing is served"),
+        };
+        let hub = Arc::new(Hub::new());
+        let (over, is_over) = watch::channel(false);
+        let desk = Desk { hub: Arc::clone(&hub), rules: self.rules, stop: is_over.clone() };
+        let listener = Listener { inner, room: self.room, patience: self.patience };
+        let feeding = tokio::spawn(feed::feed(Arc::clone(&hub), self.source));
+        let mut told = is_over;
+        let serving = axum::serve(listener, routes::routes(desk)).with_graceful_shutdown(async move {
+            let _ = told.wait_for(|over| *over).await;
+        });
+        let serving = tokio::spawn(async move { serving.await });
+        let mut stop = self.stop;
+        // an error is the end of the service itself
+        let _ = stop.wait_for(|stop| *stop).await;
+        tokio::time::sleep(LAST_WORDS).await;
+        feeding.abort();
+        over.send_replace(true);
+        let goodbyes = async {
+            let _ = serving.await;
+            let _ = hub.count().wait_for(|count| *count == 0).await;
+        };
+        let _ = tokio::time::timeout(GOODBYE, goodbyes).await;
+    }
+}

@@ -1,0 +1,23 @@
+//! What runs beside the engine without being part of it, such as the server of `[admin]`: the daemon starts it before the
+//! first job is taken, tells it of reloads, and ends it when the engine has stopped.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use super::Error;
+use crate::config::Config;
+
+/// Ends when a guest has gone.
+pub type Stopping = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// One such service. It also ends when it is dropped.
+pub trait Guest: Send {
+    /// Begins. An error keeps the daemon from starting.
+    fn start(&mut self) -> Result<(), Error>;
+
+    /// Another configuration is in force.
+    fn reconfigure(&self, config: &Config);
+
+    /// The engine has stopped. Bounded: nobody outside can hold it up.
+    fn stop(self: Box<Self>) -> Stopping;
+}
