@@ -7,8 +7,8 @@ use tokio::sync::watch;
 
 use super::hub::Hub;
 use super::update::Update;
-use crate::config::{AtStart, Redis, Status};
-use crate::store::{Embedding, Error, Store};
+use crate::config::{AtStart, Config, Redis, StatusStream};
+use crate::store::{Embedding, Error, Heard, Store};
 
 /// How long the subscription outlives the last viewer, who may only be changing its token.
 const LINGER: Duration = Duration::from_secs(5);
@@ -19,7 +19,15 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, PartialEq)]
 pub struct Source {
     pub redis: Redis,
-    pub status: Status,
+    pub channels: Vec<String>,
+    /// Where the messages are kept; read instead of the channels.
+    pub stream: Option<StatusStream>,
+}
+
+impl Source {
+    pub fn new(config: &Config) -> Self {
+        Self { redis: config.redis.clone(), channels: config.followed(), stream: config.status.stream.clone() }
+    }
 }
 
 /// Feeds the hub, without end.
@@ -53,16 +61,16 @@ async fn gone(hub: &Hub) {
 async fn listen(hub: &Hub, from: &Source) -> Result<(), Error> {
     let redis = Redis { at_start: AtStart::Fail, announce_workers: false, ..from.redis.clone() };
     let store = Store::open_with(&redis, "admin", Embedding::Join).await?;
-    let channels = &from.status.channels;
-    let (patterns, plain): (Vec<_>, Vec<_>) = channels.iter().cloned().partition(|channel| channel.contains('{'));
-    let mut messages = store.subscribe(&plain, &patterns).await?;
+    let mut updates = match &from.stream {
+        Some(stream) => store.updates_kept(stream, None).await?,
+        None => store.updates(&from.channels).await?,
+    };
     hub.live();
-    while let Some(message) = messages.next().await {
-        if message.missed > 0 {
-            hub.live();
-        }
-        if let Some(update) = Update::read(None, message.payload) {
-            hub.tell(update);
+    while let Some(heard) = updates.next().await {
+        match heard {
+            Heard::Message(message) => hub.tell(Update::new(message)),
+            // whose they were nobody knows
+            Heard::Missed(_) | Heard::Gap(_) => hub.live(),
         }
     }
     Ok(())

@@ -63,9 +63,9 @@ impl Hub {
     pub fn tell(&self, update: Update) {
         let update = Arc::new(update);
         let crowd = self.crowd();
-        let own = update.subject.tenant.as_ref().and_then(|tenant| crowd.tenants.get(tenant));
+        let own = update.tenant.as_ref().and_then(|tenant| crowd.tenants.get(tenant));
         for viewer in own.into_iter().flatten().chain(&crowd.others) {
-            if viewer.filter.lets_through(&update.subject) {
+            if viewer.filter.lets_through(&update) {
                 viewer.tell(&update);
             }
         }
@@ -119,6 +119,7 @@ impl Drop for Seat {
 
 #[cfg(test)]
 mod tests {
+    use super::super::update::testing;
     use super::*;
 
     fn of(tenant: &str) -> Filter {
@@ -126,14 +127,13 @@ mod tests {
     }
 
     fn say(hub: &Hub, tenant: &str, job: u32) {
-        let payload = format!(r#"{{"tenantId":{tenant},"jobId":"{job}"}}"#);
-        hub.tell(Update::read(None, payload).unwrap());
+        hub.tell(testing::update(tenant, &job.to_string()));
     }
 
     async fn job(seat: &Seat) -> String {
         loop {
             if let Notice::Status(update) = seat.next().await {
-                return update.subject.job.clone().unwrap();
+                return update.message.job_id.clone();
             }
         }
     }

@@ -53,16 +53,12 @@ impl Service {
         let admin = config.admin.clone()?;
         Some(Self {
             rules: watch::Sender::new(Arc::new(Rules::new(&admin))),
-            source: watch::Sender::new(source(config)),
+            source: watch::Sender::new(Source::new(config)),
             stop: watch::Sender::new(false),
             config: admin,
             ended: None,
         })
     }
-}
-
-fn source(config: &Config) -> Source {
-    Source { redis: config.redis.clone(), status: config.status.clone() }
 }
 
 impl Guest for Service {
@@ -97,7 +93,7 @@ impl Guest for Service {
         if let Some(admin) = &config.admin {
             self.rules.send_replace(Arc::new(Rules::new(admin)));
         }
-        let source = source(config);
+        let source = Source::new(config);
         self.source.send_if_modified(|before| {
             let is_new = *before != source;
             *before = source;

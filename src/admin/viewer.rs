@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use super::auth::Sight;
-use super::update::{Subject, Update};
+use super::update::Update;
 
 /// Bytes of messages that wait at most, beside one that is longer.
 const MOST_BYTES: usize = 256 * 1024;
@@ -47,16 +47,16 @@ impl Filter {
         }
     }
 
-    pub fn lets_through(&self, subject: &Subject) -> bool {
+    /// What a message does not say is not what is asked for.
+    pub fn lets_through(&self, update: &Update) -> bool {
+        let message = &update.message;
         let is = |wanted: &Option<String>, said: &Option<String>| wanted.is_none() || wanted == said;
-        let is_one_of = |wanted: &[String], said: &Option<String>| {
-            wanted.is_empty() || said.as_ref().is_some_and(|said| wanted.contains(said))
-        };
-        is(&self.tenant, &subject.tenant)
-            && is(&self.queue, &subject.queue)
-            && is_one_of(&self.queues, &subject.queue)
-            && is_one_of(&self.jobs, &subject.job)
-            && is_one_of(&self.statuses, &subject.status)
+        let is_one_of = |wanted: &[String], said: &String| wanted.is_empty() || wanted.contains(said);
+        is(&self.tenant, &update.tenant)
+            && is(&self.queue, &message.queue)
+            && (self.queues.is_empty() || message.queue.as_ref().is_some_and(|queue| self.queues.contains(queue)))
+            && is_one_of(&self.jobs, &message.job_id)
+            && is_one_of(&self.statuses, &message.status)
     }
 }
 
@@ -146,23 +146,24 @@ impl Viewer {
 
 fn size(notice: &Notice) -> usize {
     match notice {
-        Notice::Status(update) => update.json().len(),
+        Notice::Status(update) => update.message.text.len(),
         Notice::Ready | Notice::Gap | Notice::Missed(_) => 0,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::update::testing;
     use super::*;
 
     fn update(job: &str) -> Arc<Update> {
-        Arc::new(Update::read(None, format!(r#"{{"tenantId":"t1","jobId":"{job}"}}"#)).unwrap())
+        Arc::new(testing::update("\"t1\"", job))
     }
 
     /// What has come, in short.
     fn read(viewer: &Viewer) -> Vec<String> {
         let text = |notice| match notice {
-            Notice::Status(update) => update.subject.job.clone().unwrap_or_default(),
+            Notice::Status(update) => update.message.job_id.clone(),
             other => format!("{other:?}"),
         };
         std::iter::from_fn(|| viewer.take().map(text)).collect()
@@ -199,16 +200,21 @@ mod tests {
     #[test]
     fn a_filter_lets_through_what_says_what_is_asked() {
         let text = |text: &str| Some(text.to_owned());
-        let subject = Subject { tenant: text("t1"), queue: text("q"), job: text("j"), status: text("FAILED") };
+        let mut update = testing::update("\"t1\"", "j");
+        update.message.queue = text("q");
         let own = Filter { tenant: text("t1"), ..Filter::default() };
-        assert!(Filter::default().lets_through(&subject) && own.lets_through(&subject));
-        assert!(!own.lets_through(&Subject { tenant: text("t2"), ..Subject::default() }));
-        assert!(!own.lets_through(&Subject::default()), "a message of no tenant is no tenant's");
-        let statuses = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
-        assert!(Filter { statuses: statuses(&["FAILED", "COMPLETED"]), ..own.clone() }.lets_through(&subject));
-        assert!(!Filter { statuses: statuses(&["COMPLETED"]), ..own.clone() }.lets_through(&subject));
-        assert!(!Filter { queue: text("other"), queues: vec!["q".into()], ..own.clone() }.lets_through(&subject));
-        assert!(!Filter { queues: vec!["other".into()], ..own.clone() }.lets_through(&subject));
-        assert!(!Filter { jobs: vec!["other".into()], ..own }.lets_through(&subject));
+        assert!(Filter::default().lets_through(&update) && own.lets_through(&update));
+        for other in ["\"t2\"", "null", "\"t1 \"", "1"] {
+            assert!(!own.lets_through(&testing::update(other, "j")), "{other}");
+        }
+        assert!(Filter { tenant: text("42"), ..Filter::default() }.lets_through(&testing::update("42", "j")));
+        let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+        assert!(Filter { statuses: words(&["FAILED", "RUNNING"]), ..own.clone() }.lets_through(&update));
+        assert!(!Filter { statuses: words(&["FAILED"]), ..own.clone() }.lets_through(&update));
+        assert!(!Filter { queue: text("other"), queues: words(&["q"]), ..own.clone() }.lets_through(&update));
+        assert!(!Filter { queues: words(&["other"]), ..own.clone() }.lets_through(&update));
+        assert!(!Filter { jobs: words(&["other"]), ..own.clone() }.lets_through(&update));
+        update.message.queue = None;
+        assert!(!Filter { queues: words(&["q"]), ..own }.lets_through(&update), "it does not name its queue");
     }
 }
