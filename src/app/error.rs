@@ -17,6 +17,9 @@ pub enum Error {
         "the value for {key} has {size} bytes, more than max_size, {limit}; raise it in [app.cache], or store less"
     )]
     TooLarge { key: String, size: usize, limit: usize },
+    /// Settings or names that make no sense; the text says which and what would.
+    #[error("{0}")]
+    Senseless(String),
     /// A pattern that may cover what nobody had in mind.
     #[error(transparent)]
     Pattern(Invalid),

@@ -6,17 +6,26 @@
 
 pub mod cache;
 mod error;
+mod presence;
+mod rate_limit;
+mod session;
 
 use crate::config;
 use crate::store::{self, AppStore, Store};
 
 pub use cache::Cache;
 pub use error::Error;
+pub use presence::{Changed, Member, Presence, Room};
+pub use rate_limit::{Checked, Limit, LimiterFigures, RateLimiter};
+pub use session::{LoginSessions, NewSession, Session, SessionFigures, SessionId};
 
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct App {
     cache: Cache,
+    sessions: LoginSessions,
+    limiter: RateLimiter,
+    presence: Presence,
 }
 
 impl App {
@@ -27,7 +36,12 @@ impl App {
             return Err(store::Error::Setup(format!("[app] {key}: {invalid}")).into());
         }
         let shelf = AppStore::new(store, &settings.prefix);
-        Ok(Self { cache: Cache::new(shelf, settings.cache) })
+        Ok(Self {
+            cache: Cache::new(shelf.clone(), settings.cache),
+            sessions: LoginSessions::new(shelf.clone(), settings.sessions),
+            limiter: RateLimiter::new(shelf.clone()),
+            presence: Presence::new(shelf),
+        })
     }
 
     /// Values that can be made again.
@@ -35,4 +49,34 @@ impl App {
     pub fn cache(&self) -> &Cache {
         &self.cache
     }
+
+    /// Who is logged in, and where.
+    #[must_use]
+    pub fn sessions(&self) -> &LoginSessions {
+        &self.sessions
+    }
+
+    /// How often somebody may do something.
+    #[must_use]
+    pub fn limiter(&self) -> &RateLimiter {
+        &self.limiter
+    }
+
+    /// Who is there.
+    #[must_use]
+    pub fn presence(&self) -> &Presence {
+        &self.presence
+    }
+}
+
+/// The longest name of a user, a room and the like, in bytes.
+const LONGEST: usize = 1024;
+
+/// Whether somebody else's name for something can be used.
+fn checked(what: &'static str, name: &str) -> Result<(), Error> {
+    if name.is_empty() || name.len() > LONGEST {
+        let got = name.len();
+        return Err(Error::Senseless(format!("the name of a {what} must have 1 to {LONGEST} bytes, got {got}")));
+    }
+    Ok(())
 }

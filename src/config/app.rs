@@ -12,6 +12,7 @@ pub struct App {
     /// First segment of every key.
     pub prefix: String,
     pub cache: Cache,
+    pub sessions: Sessions,
 }
 
 /// `[app.cache]`
@@ -31,6 +32,38 @@ pub struct Cache {
     pub lock: Duration,
     /// How long a caller waits for another's value before it computes its own.
     pub wait: Duration,
+}
+
+/// `[app.sessions]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sessions {
+    /// How long a session lasts that is not used.
+    pub ttl: Duration,
+    /// How long one lasts at most, used or not.
+    pub max_age: Option<Duration>,
+    /// Sessions of one user.
+    pub limit: Option<u32>,
+    /// What becomes of one too many.
+    pub at_limit: AtLimit,
+}
+
+/// What a user who has all sessions that are allowed gets for another log-in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AtLimit {
+    /// A session; the one that would end first makes room.
+    Oldest,
+    /// None.
+    Refuse,
+}
+
+impl AtLimit {
+    /// How the file and the frames spell them.
+    pub const NAMES: [(&'static str, Self); 2] = [("oldest", Self::Oldest), ("refuse", Self::Refuse)];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        if self == Self::Oldest { "oldest" } else { "refuse" }
+    }
 }
 
 impl App {
@@ -59,7 +92,19 @@ impl App {
 
 impl Default for App {
     fn default() -> Self {
-        Self { prefix: "app".into(), cache: Cache::default() }
+        Self { prefix: "app".into(), cache: Cache::default(), sessions: Sessions::default() }
+    }
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        const DAY: u64 = 24 * 3600;
+        Self {
+            ttl: Duration::from_secs(14 * DAY),
+            max_age: Some(Duration::from_secs(90 * DAY)),
+            limit: None,
+            at_limit: AtLimit::Oldest,
+        }
     }
 }
 

@@ -268,6 +268,7 @@ const APP: &[(&str, Shape)] = &[
             ("wait", Value),
         ]),
     ),
+    ("sessions", Table(&[("ttl", Value), ("max_age", Value), ("limit", Value), ("at_limit", Value)])),
 ];
 
 const STATUS: &[(&str, Shape)] = &[

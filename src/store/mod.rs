@@ -6,7 +6,7 @@
 mod add;
 mod admin;
 #[cfg(feature = "app")]
-mod app;
+pub(crate) mod app;
 mod cancel;
 mod claim;
 mod clock;

@@ -39,6 +39,14 @@ pub(crate) fn texts(what: &'static str, value: Value) -> Result<Vec<String>, Err
     array(what, value)?.into_iter().map(|value| text(what, value)).collect()
 }
 
+/// A list of so many whole numbers, none of which is negative.
+#[cfg(feature = "app")]
+pub(crate) fn counts<const N: usize>(what: &'static str, value: Value) -> Result<[u64; N], Error> {
+    let parts = array(what, value)?;
+    let numbers = parts.iter().map(|part| count(what, part)).collect::<Result<Vec<_>, _>>()?;
+    numbers.try_into().map_err(|_| unexpected(what, "so many numbers", &Value::Array(parts)))
+}
+
 pub(crate) fn unexpected(what: &'static str, expected: &'static str, got: &Value) -> Error {
     let mut got = format!("{got:?}");
     if got.len() > 200 {

@@ -143,7 +143,11 @@ scripts! {
     CANCEL = "cancel",
     CHANGE_DELAY = "change_delay",
     CHANGE_PRIORITY = "change_priority",
+    #[cfg(feature = "app")]
+    CHECK_BUCKET = "check_bucket",
     CHECK_QUEUE = "check_queue",
+    #[cfg(feature = "app")]
+    CHECK_WINDOW = "check_window",
     CLEAN = "clean",
     COUNTS_PER_PRIORITY = "counts_per_priority",
     EXPORT_JOBS = "export_jobs",
@@ -175,6 +179,12 @@ scripts! {
     OVERVIEW = "overview",
     PAUSE = "pause",
     POST_GATES = "post_gates",
+    #[cfg(feature = "app")]
+    PRESENCE_BEAT = "presence_beat",
+    #[cfg(feature = "app")]
+    PRESENCE_LEAVE = "presence_leave",
+    #[cfg(feature = "app")]
+    PRESENCE_LIST = "presence_list",
     PRIORITIES = "priorities",
     PROMOTE = "promote",
     PRUNE_FINISHED = "prune_finished",
@@ -191,6 +201,16 @@ scripts! {
     RETRY = "retry",
     SCHEDULERS = "schedulers",
     SCHEDULE_MARKS = "schedule_marks",
+    #[cfg(feature = "app")]
+    SESSION_CREATE = "session_create",
+    #[cfg(feature = "app")]
+    SESSION_LIST = "session_list",
+    #[cfg(feature = "app")]
+    SESSION_REVOKE = "session_revoke",
+    #[cfg(feature = "app")]
+    SESSION_REVOKE_ALL = "session_revoke_all",
+    #[cfg(feature = "app")]
+    SESSION_TOUCH = "session_touch",
     SET_LIMITS = "set_limits",
     SUMMARIES = "summaries",
     TRIM_KEY = "trim_key",
@@ -213,10 +233,13 @@ const FRAGMENTS: &[(&str, &str)] = fragments![
     "count_metric",
     "deduplicate",
     "delete_jobs",
+    "drop_absent",
     "drop_deduplication",
     "drop_dependency",
+    "drop_lapsed",
     "emit",
     "end_job",
+    "end_with_last",
     "finish_deduplication",
     "follows",
     "forget_end",

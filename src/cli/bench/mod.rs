@@ -109,7 +109,9 @@ impl Bench {
     async fn measure(&self, store: &Store, config: Config, queues: &[QueueName]) -> Result<Figures, Error> {
         let queue = queues.first().expect("every mode has at least one queue");
         match self.mode {
-            Mode::Drain => drain::measure(store, config, queue, self.jobs.unwrap_or(50_000), self.payload).await,
+            Mode::Drain => {
+                Box::pin(drain::measure(store, config, queue, self.jobs.unwrap_or(50_000), self.payload)).await
+            }
             Mode::Latency => latency::measure(store, config, queue, self.jobs.unwrap_or(2_000), self.payload).await,
             Mode::Add => add::measure(store, queue, self.jobs.unwrap_or(100_000), self.payload).await,
             Mode::Flows => {

@@ -18,5 +18,11 @@ pub(super) fn app_table(app: &App) -> Table {
         ("lock", duration(cache.lock)),
         ("wait", duration(cache.wait)),
     ]);
-    named([("prefix", app.prefix.clone().into()), ("cache", cache.into())])
+    let sessions = named([
+        ("ttl", duration(app.sessions.ttl)),
+        ("max_age", app.sessions.max_age.map_or(false.into(), duration)),
+        ("limit", app.sessions.limit.map_or(false.into(), |limit| i64::from(limit).into())),
+        ("at_limit", app.sessions.at_limit.as_str().into()),
+    ]);
+    named([("prefix", app.prefix.clone().into()), ("cache", cache.into()), ("sessions", sessions.into())])
 }

@@ -3,6 +3,9 @@
 //! One connection of its own carries it all, opened by the first call.
 
 mod cache;
+pub(crate) mod presence;
+pub(crate) mod rate_limit;
+pub(crate) mod session;
 mod sweep;
 
 pub(crate) use cache::{Begun, Stored};
@@ -10,6 +13,7 @@ pub use sweep::Swept;
 
 use super::keys::AppKeys;
 use super::{Connection, Error, Store};
+use crate::job::UnixMillis;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -21,6 +25,11 @@ pub(crate) struct AppStore {
 impl AppStore {
     pub(crate) fn new(store: &Store, prefix: &str) -> Self {
         Self { store: store.clone(), keys: AppKeys::new(prefix) }
+    }
+
+    /// The server's time.
+    pub(super) fn now(&self) -> UnixMillis {
+        self.store.now()
     }
 
     pub(super) async fn connection(&self) -> Result<&Connection, Error> {

@@ -11,6 +11,8 @@ mod emptying;
 mod keeping;
 mod looking;
 mod moving;
+#[cfg(feature = "app")]
+mod people;
 mod working;
 
 use std::cell::RefCell;
@@ -68,6 +70,8 @@ async fn f79_no_call_takes_more_than_50_ms_on_a_very_long_queue() {
     Box::pin(keeping::all(&long)).await;
     #[cfg(feature = "app")]
     Box::pin(beside::all(&long)).await;
+    #[cfg(feature = "app")]
+    Box::pin(people::all(&long)).await;
     Box::pin(emptying::all(&long)).await;
     let called = long.called.borrow();
     let forgotten: Vec<_> = long.scripts.values().filter(|name| !called.contains(**name)).collect();
