@@ -3,8 +3,14 @@
 
 use std::fmt::Write as _;
 use std::net::Ipv6Addr;
+use std::sync::Arc;
 
-use reqwest::Url;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::Uri;
+use http::header::HeaderValue;
+use percent_encoding::percent_decode_str;
+use url::Url;
 
 use super::guard::Guard;
 use crate::config::HttpHandler;
@@ -14,7 +20,7 @@ use crate::job::Job;
 
 /// An endpoint's address, checked when the handler is built.
 pub(in crate::handler) enum Address {
-    Fixed(Url),
+    Fixed(Target),
     Filled {
         parts: Vec<Piece>,
         /// Scheme, port and credentials of every result, and the host where no guard is.
@@ -22,6 +28,17 @@ pub(in crate::handler) enum Address {
         /// Where jobs choose the host.
         guard: Option<Guard>,
     },
+}
+
+/// Where one request goes. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(in crate::handler) struct Target {
+    /// Without credentials.
+    pub(in crate::handler) uri: Uri,
+    /// `host:port`, for messages; never credentials.
+    pub(in crate::handler) authority: Arc<str>,
+    /// The credentials that stand in the url.
+    pub(super) authorization: Option<HeaderValue>,
 }
 
 pub(in crate::handler) enum Piece {
@@ -83,7 +100,7 @@ impl Address {
             }
         }
         match &parts[..] {
-            [Piece::Text(whole)] => return Ok(Self::Fixed(endpoint(whole)?)),
+            [Piece::Text(whole)] => return Ok(Self::Fixed(Target::of(endpoint(whole)?).map_err(Refused::Url)?)),
             [] => return Err(Refused::Url("got nothing".to_owned())),
             _ if chosen.is_some() && config.socket.is_some() => return Err(Refused::HostAndSocket),
             _ => {}
@@ -101,58 +118,84 @@ impl Address {
     }
 
     pub(in crate::handler) fn is_tls(&self) -> bool {
-        let (Self::Fixed(url) | Self::Filled { base: url, .. }) = self;
-        url.scheme() == "https"
+        match self {
+            Self::Fixed(target) => target.uri.scheme() == Some(&http::uri::Scheme::HTTPS),
+            Self::Filled { base, .. } => base.scheme() == "https",
+        }
     }
 
     /// The address for one job. The error is the reason the job fails for good.
-    pub(in crate::handler) fn fill(&self, job: &Job) -> Result<Url, String> {
-        let (parts, base, guard) = match self {
-            Self::Fixed(url) => return Ok(url.clone()),
-            Self::Filled { parts, base, guard } => (parts, base, guard.as_ref()),
-        };
-        let value = |field: &Field| field.value(job).map_err(|unfilled| format!("{unfilled}, and the url needs it"));
-        let mut text = String::new();
-        for part in parts {
-            match part {
-                Piece::Text(literal) => text.push_str(literal),
-                Piece::Query(field) => percent_encode(&value(field)?, &mut text),
-                Piece::Host(field) => {
-                    let value = value(field)?;
-                    if !is_host(&value) {
-                        return Err(format!("{field} is no host: expected letters, digits, '-', '_' and '.'"));
-                    }
-                    text.push_str(&value);
-                }
-                Piece::Path(field) => {
-                    let value = value(field)?;
-                    // some servers decode before they split, so an encoded slash is no protection
-                    if value.split(['/', '\\']).any(|segment| matches!(segment, "" | "." | "..")) {
-                        return Err(format!(
-                            "{field} has an empty, '.' or '..' part, which the path of a url must not hold"
-                        ));
-                    }
-                    percent_encode(&value, &mut text);
-                }
-            }
+    pub(in crate::handler) fn fill(&self, job: &Job) -> Result<Target, String> {
+        match self {
+            Self::Fixed(target) => Ok(target.clone()),
+            Self::Filled { parts, base, guard } => Target::of(filled(parts, base, guard.as_ref(), job)?),
         }
-        let url = Url::parse(&text).map_err(|error| format!("the filled in url cannot be used: {error}"))?;
-        let place = |url: &Url| {
-            let host = url.host_str().filter(|_| guard.is_none()).map(str::to_owned);
-            (url.scheme().to_owned(), url.username().to_owned(), host, url.port())
-        };
-        if place(&url) != place(base) {
-            return Err("the filled in url leads to another host than the one configured".to_owned());
-        }
-        guard.map_or(Ok(()), |guard| guard.check(&url)).map_err(|forbidden| forbidden.to_string())?;
-        Ok(url)
     }
 }
 
-/// `host:port`, for messages; never credentials.
-pub(in crate::handler) fn authority(url: &Url) -> String {
-    let port = url.port_or_known_default().unwrap_or_default();
-    format!("{}:{port}", url.host_str().unwrap_or_default())
+/// The url with what the job fills in.
+fn filled(parts: &[Piece], base: &Url, guard: Option<&Guard>, job: &Job) -> Result<Url, String> {
+    let value = |field: &Field| field.value(job).map_err(|unfilled| format!("{unfilled}, and the url needs it"));
+    let mut text = String::new();
+    for part in parts {
+        match part {
+            Piece::Text(literal) => text.push_str(literal),
+            Piece::Query(field) => percent_encode(&value(field)?, &mut text),
+            Piece::Host(field) => {
+                let value = value(field)?;
+                if !is_host(&value) {
+                    return Err(format!("{field} is no host: expected letters, digits, '-', '_' and '.'"));
+                }
+                text.push_str(&value);
+            }
+            Piece::Path(field) => {
+                let value = value(field)?;
+                // some servers decode before they split, so an encoded slash is no protection
+                if value.split(['/', '\\']).any(|segment| matches!(segment, "" | "." | "..")) {
+                    return Err(format!(
+                        "{field} has an empty, '.' or '..' part, which the path of a url must not hold"
+                    ));
+                }
+                percent_encode(&value, &mut text);
+            }
+        }
+    }
+    let url = Url::parse(&text).map_err(|error| format!("the filled in url cannot be used: {error}"))?;
+    let place = |url: &Url| {
+        let host = url.host_str().filter(|_| guard.is_none()).map(str::to_owned);
+        (url.scheme().to_owned(), url.username().to_owned(), host, url.port())
+    };
+    if place(&url) != place(base) {
+        return Err("the filled in url leads to another host than the one configured".to_owned());
+    }
+    guard.map_or(Ok(()), |guard| guard.check(&url)).map_err(|forbidden| forbidden.to_string())?;
+    Ok(url)
+}
+
+impl Target {
+    /// The error says what is wrong with it.
+    fn of(mut url: Url) -> Result<Self, String> {
+        let port = url.port_or_known_default().unwrap_or_default();
+        let authority = format!("{}:{port}", url.host_str().unwrap_or_default()).into();
+        let authorization = credentials(&url);
+        // a url with a host takes both
+        let _ = (url.set_username(""), url.set_password(None));
+        let uri = Uri::try_from(url.as_str()).map_err(|error| format!("got one that cannot be sent: {error}"))?;
+        Ok(Self { uri, authority, authorization })
+    }
+}
+
+/// Protocol: RFC 7617.
+fn credentials(url: &Url) -> Option<HeaderValue> {
+    let decoded = |text| percent_decode_str(text).collect::<Vec<u8>>();
+    let password = url.password();
+    if url.username().is_empty() && password.is_none() {
+        return None;
+    }
+    let text = [decoded(url.username()), b":".to_vec(), password.map(decoded).unwrap_or_default()].concat();
+    let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(text))).expect("base64 is visible ASCII");
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// What ends the host, to a parser of urls.
@@ -198,7 +241,13 @@ mod tests {
     use crate::handler::testing::job;
 
     fn filled(template: &str, data: &str) -> Result<String, String> {
-        address(template, &[]).unwrap().fill(&job(data)).map(String::from)
+        text(&address(template, &[]).unwrap(), data)
+    }
+
+    /// The url as it is filled in, credentials and all.
+    fn text(address: &Address, data: &str) -> Result<String, String> {
+        let Address::Filled { parts, base, guard } = address else { panic!("nothing is to be filled in") };
+        super::filled(parts, base, guard.as_ref(), &job(data)).map(String::from)
     }
 
     fn address(template: &str, allow: &[&str]) -> Result<Address, Refused> {
@@ -255,7 +304,7 @@ mod tests {
         let fill = |template: &str, host: &str| {
             let data = format!(r#"{{"host":{}}}"#, serde_json::Value::from(host));
             let address = address(template, &["*.example.org", "partner.net", "10.0.0.7", "fd00::7"]).unwrap();
-            address.fill(&job(&data)).map(String::from)
+            text(&address, &data)
         };
         let want = "https://u:p@a.example.org:8443/hook/1042?h=a.example.org";
         assert_eq!(fill(WHOLE, "a.example.org").unwrap(), want);
@@ -321,7 +370,8 @@ mod tests {
             let text = address(template, &[]).err().expect(template).to_string();
             assert!(text.contains(want), "{template}: {text}");
         }
-        let url = address("https://u:p@api.example/x", &[]).unwrap().fill(&job("1")).unwrap();
-        assert_eq!(authority(&url), "api.example:443");
+        let target = address("https://u%40x:p@api.example/x", &[]).unwrap().fill(&job("1")).unwrap();
+        assert_eq!((&*target.authority, target.uri), ("api.example:443", "https://api.example/x".parse().unwrap()));
+        assert_eq!(target.authorization.unwrap(), "Basic dUB4OnA=");
     }
 }

@@ -2,25 +2,82 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use reqwest::Response;
+use async_compression::tokio::bufread::GzipDecoder;
+use bytes::{Bytes, BytesMut};
+use futures_util::TryStreamExt;
+use http::Response;
+use http::header::CONTENT_ENCODING;
+use http_body_util::{BodyDataStream, BodyExt};
+use hyper::body::{Body as _, Incoming};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
+use tokio_util::io::StreamReader;
 
 use super::failure;
 use crate::config::units::show_size;
 
 /// An answer whose status and headers are there.
-pub(super) struct Body<'a> {
-    response: Response,
+pub(in crate::handler) struct Body<'a> {
+    source: Source,
     /// Who sends it, for messages.
     from: &'a str,
     pace: Pace,
     bytes: usize,
 }
 
+/// Where the bytes come from.
+enum Source {
+    Plain(Incoming),
+    /// What was packed, unpacked.
+    Packed(Box<dyn AsyncRead + Send + Unpin>),
+}
+
+/// What is unpacked at once.
+const PIECE: usize = 16 * 1024;
+
+impl Source {
+    fn new(response: Response<Incoming>) -> Self {
+        let encoding = response.headers().get(CONTENT_ENCODING).map(|value| value.as_bytes().trim_ascii());
+        let is_packed = encoding
+            .is_some_and(|encoding| encoding.eq_ignore_ascii_case(b"gzip") || encoding.eq_ignore_ascii_case(b"x-gzip"));
+        let body = response.into_body();
+        if !is_packed || body.is_end_stream() {
+            return Self::Plain(body);
+        }
+        let packed = StreamReader::new(BodyDataStream::new(body).map_err(std::io::Error::other));
+        let mut unpacked = GzipDecoder::new(packed);
+        unpacked.multiple_members(true);
+        Self::Packed(Box::new(unpacked))
+    }
+
+    /// The next piece; `None` at the end. Cancel safe.
+    async fn next(&mut self) -> Result<Option<Bytes>, String> {
+        match self {
+            Self::Plain(body) => loop {
+                match body.frame().await {
+                    None => return Ok(None),
+                    // what trails a body says nothing to us
+                    Some(Ok(frame)) => match frame.into_data() {
+                        Ok(data) if !data.is_empty() => return Ok(Some(data)),
+                        _ => {}
+                    },
+                    Some(Err(error)) => return Err(failure::causes(&error)),
+                }
+            },
+            Self::Packed(unpacked) => {
+                let mut piece = BytesMut::with_capacity(PIECE);
+                match unpacked.read_buf(&mut piece).await {
+                    Ok(bytes) => Ok((bytes > 0).then(|| piece.freeze())),
+                    Err(error) => Err(failure::causes(&error)),
+                }
+            }
+        }
+    }
+}
+
 /// Bytes over time. Nothing is measured before the first byte: the endpoint may still be at work.
 #[derive(Clone, Copy)]
-pub(super) struct Pace {
+pub(in crate::handler) struct Pace {
     /// Bytes per second; `None`: as slow as they like.
     pub(super) least: Option<usize>,
     /// Over which the rate is taken.
@@ -30,7 +87,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new(least: Option<usize>) -> Self {
+    pub(in crate::handler) fn new(least: Option<usize>) -> Self {
         Self { least, window: Duration::from_secs(10), begun: None }
     }
 
@@ -52,27 +109,26 @@ impl Pace {
 }
 
 impl<'a> Body<'a> {
-    pub(super) fn new(response: Response, from: &'a str, pace: Pace) -> Self {
-        Self { response, from, pace, bytes: 0 }
+    pub(in crate::handler) fn new(response: Response<Incoming>, from: &'a str, pace: Pace) -> Self {
+        Self { source: Source::new(response), from, pace, bytes: 0 }
     }
 
     /// The next piece; `None` at the end. The error is the reason of the retry. Cancel safe.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, String> {
+    pub(in crate::handler) async fn next(&mut self) -> Result<Option<Bytes>, String> {
         loop {
             let chunk = match self.pace.end() {
-                None => self.response.chunk().await,
+                None => self.source.next().await,
                 Some(end) => tokio::select! {
                     biased;
-                    chunk = self.response.chunk() => chunk,
+                    chunk = self.source.next() => chunk,
                     () = tokio::time::sleep_until(end) => {
                         self.check()?;
                         continue;
                     }
                 },
             };
-            let chunk = chunk.map_err(|error| {
-                format!("{} broke off its answer after {} bytes: {}", self.from, self.bytes, failure::causes(&error))
-            })?;
+            let chunk =
+                chunk.map_err(|why| format!("{} broke off its answer after {} bytes: {why}", self.from, self.bytes))?;
             if let Some(chunk) = &chunk {
                 self.bytes += chunk.len();
                 self.pace.heard(chunk.len());

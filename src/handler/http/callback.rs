@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use reqwest::header::HeaderValue;
+use http::header::HeaderValue;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 

@@ -6,9 +6,11 @@ use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use reqwest::Url;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use hyper_util::client::legacy::connect::dns::Name;
+use tower_service::Service;
+use url::Url;
 
 use crate::config::AllowedHost;
 use crate::config::handler::is_within;
@@ -52,26 +54,36 @@ impl Guard {
 }
 
 /// The addresses of names, without those a job may not lead to.
+#[derive(Clone)]
 pub(super) struct Resolver {
-    guard: Guard,
+    /// Where jobs choose the host.
+    guard: Option<Guard>,
     lookup: Lookup,
 }
 
 impl Resolver {
-    pub(super) fn new(guard: Guard, lookup: Lookup) -> Self {
+    pub(super) fn new(guard: Option<Guard>, lookup: Lookup) -> Self {
         Self { guard, lookup }
     }
 }
 
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
+impl Service<Name> for Resolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
         let (guard, host) = (self.guard.clone(), name.as_str().to_owned());
         let looking = (self.lookup)(host.clone());
         Box::pin(async move {
             let mut forbidden = None;
             let mut open = Vec::new();
-            for address in looking.await? {
-                match guard.check_address(address) {
+            for address in looking.await.map_err(Unresolved)? {
+                match guard.as_ref().map_or(Ok(()), |guard| guard.check_address(address)) {
                     // the port is filled in from the url
                     Ok(()) => open.push(SocketAddr::new(address, 0)),
                     Err(why) => forbidden = Some(Forbidden { host: host.clone(), address: Some(address), why }),
@@ -79,11 +91,16 @@ impl Resolve for Resolver {
             }
             match forbidden {
                 Some(forbidden) if open.is_empty() => Err(forbidden.into()),
-                _ => Ok(Box::new(open.into_iter()) as Addrs),
+                _ => Ok(open.into_iter()),
             }
         })
     }
 }
+
+/// A name has no address that anybody knows of.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Unresolved(#[source] std::io::Error);
 
 /// Asks the system.
 pub(super) fn system() -> Lookup {

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName};
-use reqwest::{Client, Response, Url};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName};
+use http::{Method, Response};
+use hyper::body::Incoming;
 use serde_json::value::RawValue;
 
 use super::error::Refused;
@@ -18,7 +19,7 @@ use crate::job::{Failure, Job, Outcome};
 pub(super) mod address;
 mod answer;
 mod batch;
-mod body;
+pub(super) mod body;
 mod breaker;
 pub(super) mod callback;
 pub(super) mod client;
@@ -27,12 +28,13 @@ mod guard;
 mod request;
 mod signature;
 
-use address::{Address, authority};
+use address::{Address, Target};
 use answer::Reply;
 use batch::Batches;
 use body::{Body, Pace};
 use breaker::{Attempt, Breaker};
 use callback::Callbacks;
+use client::Client;
 use guard::Lookup;
 use request::Headers;
 
@@ -50,6 +52,8 @@ pub struct Http {
 struct Endpoint {
     client: Client,
     address: Address,
+    /// The path of the socket it listens on, for messages.
+    socket: Option<String>,
     breaker: Breaker,
     shortage: Shortage,
     config: HttpHandler,
@@ -91,6 +95,7 @@ impl Http {
             endpoint: Arc::new(Endpoint {
                 client,
                 address,
+                socket: config.socket.as_ref().map(|path| path.display().to_string()),
                 shortage: Shortage::new(breaker.gate().clone()),
                 breaker,
                 pace: Pace::new(config.min_rate),
@@ -123,19 +128,18 @@ impl Handler for Http {
             if let Some(batches) = &endpoint.batches {
                 return batch::run(&endpoint, batches, job, ctx).await;
             }
-            let url = match endpoint.address.fill(&job) {
-                Ok(url) => url,
+            let target = match endpoint.address.fill(&job) {
+                Ok(target) => target,
                 Err(reason) => return Outcome::fail(reason),
             };
-            let to = endpoint.named(&url);
-            let mut attempt = match endpoint.breaker.enter(&to) {
+            let mut attempt = match endpoint.breaker.enter(endpoint.named(&target)) {
                 Ok(attempt) => attempt,
                 Err(outcome) => return outcome,
             };
             // dropping the exchange closes its connection or resets its stream
             tokio::select! {
                 biased;
-                outcome = endpoint.exchange(url, &mut attempt, &job, &ctx) => outcome,
+                outcome = endpoint.exchange(&target, &mut attempt, &job, &ctx) => outcome,
                 reason = ctx.cancelled() => {
                     attempt.cancelled(reason);
                     ctx.stopped(reason)
@@ -146,7 +150,7 @@ impl Handler for Http {
 }
 
 impl Endpoint {
-    async fn exchange(&self, url: Url, attempt: &mut Attempt<'_>, job: &Job, ctx: &JobContext) -> Outcome {
+    async fn exchange(&self, target: &Target, attempt: &mut Attempt<'_>, job: &Job, ctx: &JobContext) -> Outcome {
         let children = match wire::children_of(ctx).await {
             Ok(children) => children,
             Err(outcome) => return outcome,
@@ -159,7 +163,7 @@ impl Endpoint {
         // before the request: the call may come before the answer
         let awaited = self.callback.as_ref().map(|address| address.begin(&job.queue, self.config.max_response));
         headers.extend(awaited.iter().map(|awaited| (CALLBACK, awaited.url.clone())));
-        let response = match self.post(url, headers, body, attempt).await {
+        let response = match self.post(target, headers, body, attempt).await {
             Ok(response) => response,
             Err(outcome) => return outcome,
         };
@@ -194,38 +198,41 @@ impl Endpoint {
     /// Sends one request, and waits for status and headers of the answer.
     async fn post(
         &self,
-        url: Url,
+        target: &Target,
         headers: HeaderMap,
         body: Vec<u8>,
         attempt: &mut Attempt<'_>,
-    ) -> Result<Response, Outcome> {
+    ) -> Result<Response<Incoming>, Outcome> {
         // lets the runtime look at its sockets first: a kept connection that the server has closed
         // meanwhile leaves the pool before we could pick it (without this line the test of f100
         // lost one run in twenty on a busy machine)
         tokio::task::yield_now().await;
-        // the client repeats a request by itself only where none of it can have been accepted:
-        // a kept connection found closed before the first byte, an HTTP/2 stream refused
-        let request = self.client.post(url).headers(headers).body(body);
+        let answer = self.client.send(Method::POST, target, headers, body.into());
         attempt.sent();
-        let limit = self.config.response_timeout.unwrap_or(Duration::MAX);
-        match tokio::time::timeout(limit, request.send()).await {
-            Ok(Ok(response)) => {
+        let answer = match self.config.response_timeout {
+            None => answer.await,
+            Some(limit) => {
+                let Ok(answer) = tokio::time::timeout(limit, answer).await else {
+                    let why = format!("no answer from {} within {limit:?} (response_timeout)", attempt.to());
+                    attempt.unanswered(&why);
+                    return Err(Outcome::retry(why));
+                };
+                answer
+            }
+        };
+        match answer {
+            Ok(response) => {
                 self.shortage.is_over();
                 Ok(response)
             }
-            Err(_) => {
-                let why = format!("no answer from {} within {limit:?} (response_timeout)", attempt.to());
-                attempt.unanswered(&why);
-                Err(Outcome::retry(why))
-            }
-            Ok(Err(error)) => {
+            Err(error) => {
                 if let Some(forbidden) = failure::forbidden(&error) {
                     return Err(Outcome::fail(forbidden.to_string()));
                 }
                 if let Some(of) = failure::shortage(&error) {
                     return Err(self.shortage.met(of));
                 }
-                let why = failure::describe(&error, attempt.to(), &self.config);
+                let why = failure::describe(&error, attempt.to());
                 attempt.unanswered(&why);
                 Err(Outcome::retry(why))
             }
@@ -233,8 +240,8 @@ impl Endpoint {
     }
 
     /// Whom messages speak of: `host:port` or the path of the socket.
-    fn named(&self, url: &Url) -> String {
-        self.config.socket.as_ref().map_or_else(|| authority(url), |path| path.display().to_string())
+    fn named<'a>(&'a self, target: &'a Target) -> &'a str {
+        self.socket.as_deref().unwrap_or(&target.authority)
     }
 
     /// Hears an answer that is given while the job is done. Its status was sent before that: an answer that breaks off,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Url};
+use http::Method;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::json;
 use serde_json::value::to_raw_value;
 
@@ -16,9 +16,10 @@ use super::text::KeyText;
 use crate::config::{Busy, HttpHandler, Warm};
 use crate::handler::JobContext;
 use crate::handler::error::Refused;
-use crate::handler::http::address::{Address, authority};
-use crate::handler::http::client::client;
-use crate::handler::http::failure::causes;
+use crate::handler::http::address::{Address, Target};
+use crate::handler::http::body::{Body, Pace};
+use crate::handler::http::client::{Client, client};
+use crate::handler::http::failure::sources;
 use crate::job::{Job, Outcome};
 use crate::store::{Filled, Guard, Keyspace, Sieve};
 
@@ -57,7 +58,7 @@ impl Fetcher {
 
     /// One attempt. What was stored before stays until another answer is there.
     pub(super) async fn run(&self, job: &Job, ctx: &JobContext, line: &Arc<Line>, guard: &Guard) -> Outcome {
-        let (url, key) = match self.address.fill(job).and_then(|url| Ok((url, self.key.fill_one(job)?))) {
+        let (target, key) = match self.address.fill(job).and_then(|to| Ok((to, self.key.fill_one(job)?))) {
             Ok(filled) => filled,
             Err(reason) => return Outcome::fail(reason),
         };
@@ -76,7 +77,7 @@ impl Fetcher {
                     Busy::Defer => Outcome::Defer { reason, after: BUSY },
                 });
             }
-            self.fill(url, &key, &token, keyspace).await
+            self.fill(&target, &key, &token, keyspace).await
         };
         let (outcome, is_settled) = tokio::select! {
             biased;
@@ -96,13 +97,13 @@ impl Fetcher {
     /// Fetches and stores, the lock being ours, and gives it back.
     async fn fill(
         &self,
-        url: Url,
+        target: &Target,
         key: &Bytes,
         token: &str,
         keyspace: &Keyspace,
     ) -> Result<Outcome, crate::store::Error> {
         let begun = Instant::now();
-        let body = match self.fetch(url).await {
+        let body = match self.fetch(target).await {
             Ok(body) => body,
             Err(missed) => {
                 keyspace.unlock(key, token).await?;
@@ -124,16 +125,17 @@ impl Fetcher {
         })
     }
 
-    async fn fetch(&self, url: Url) -> Result<Bytes, Missed> {
-        let to = authority(&url);
-        let lost = |error: reqwest::Error| Missed::Retry(format!("no answer from {to}: {}", causes(&error)));
-        let mut response = self.client.get(url).headers(self.headers.clone()).send().await.map_err(lost)?;
+    async fn fetch(&self, target: &Target) -> Result<Bytes, Missed> {
+        let to = &*target.authority;
+        let answer = self.client.send(Method::GET, target, self.headers.clone(), Bytes::new()).await;
+        let response = answer.map_err(|error| Missed::Retry(format!("no answer from {to}: {}", sources(&error))))?;
         if !response.status().is_success() {
             return Err(Missed::Retry(format!("{to} answered {}", response.status())));
         }
         let limit = self.settings.max_size;
         let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(lost)? {
+        let mut answer = Body::new(response, to, Pace::new(None));
+        while let Some(chunk) = answer.next().await.map_err(Missed::Retry)? {
             if body.len() + chunk.len() > limit {
                 return Err(Missed::Fail(format!("{to} answered more than max_size, {limit} bytes")));
             }

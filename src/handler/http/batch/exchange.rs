@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use serde_json::value::RawValue;
 
+use super::super::address::Target;
 use super::super::answer::Reply;
 use super::super::body::Body;
 use super::super::breaker::Attempt;
@@ -18,19 +19,18 @@ use crate::job::{Failure, Outcome};
 
 impl Endpoint {
     /// Calls for all that still wait. Ends early when none does any more.
-    pub(super) async fn send(self: &Arc<Self>, queue: &str, url: reqwest::Url, leaving: Leaving) {
+    pub(super) async fn send(self: &Arc<Self>, queue: &str, target: &Target, leaving: Leaving) {
         let Leaving { mut members, mut here } = leaving;
         if members.is_empty() {
             return;
         }
-        let to = self.named(&url);
-        let mut attempt = match self.breaker.enter(&to) {
+        let mut attempt = match self.breaker.enter(self.named(target)) {
             Ok(attempt) => attempt,
             Err(outcome) => return all(&mut members, &outcome),
         };
         let unread = tokio::select! {
             biased;
-            unread = self.exchange_for_all(queue, url, &mut attempt, &mut members) => unread,
+            unread = self.exchange_for_all(queue, target, &mut attempt, &mut members) => unread,
             _ = here.recv() => {
                 let timed_out = |member: &Member| member.ctx.cancel_reason() == Some(CancelReason::Timeout);
                 if members.iter().any(timed_out) {
@@ -49,7 +49,7 @@ impl Endpoint {
     async fn exchange_for_all<'a>(
         &self,
         queue: &str,
-        url: reqwest::Url,
+        target: &Target,
         attempt: &mut Attempt<'a>,
         members: &mut [Member],
     ) -> Option<Body<'a>> {
@@ -68,7 +68,7 @@ impl Endpoint {
                 return None;
             }
         };
-        let response = match self.post(url, headers, body, attempt).await {
+        let response = match self.post(target, headers, body, attempt).await {
             Ok(response) => response,
             Err(outcome) => {
                 all(members, &outcome);

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use reqwest::Url;
 use tokio::sync::{mpsc, oneshot};
 
+use super::address::Target;
 use super::{Endpoint, wire};
 use crate::config::Batch;
 use crate::handler::JobContext;
@@ -90,8 +90,8 @@ pub(super) struct Batches {
 
 #[derive(Default)]
 struct Gathering {
-    /// By queue and url.
-    batches: HashMap<(String, Url), Open>,
+    /// By queue and where they go.
+    batches: HashMap<(String, Target), Open>,
     count: u64,
 }
 
@@ -106,10 +106,10 @@ impl Batches {
 
     /// Adds a job to the batch that is open for its queue and url, and opens one where there is none. The second half of
     /// the answer is held for as long as the job waits.
-    fn add(&self, endpoint: &Arc<Endpoint>, url: Url, mut member: Member) -> (oneshot::Receiver<Outcome>, Here) {
+    fn add(&self, endpoint: &Arc<Endpoint>, target: Target, mut member: Member) -> (oneshot::Receiver<Outcome>, Here) {
         let (told, outcome) = oneshot::channel();
         member.told = Some(told);
-        let place = (member.job.queue.to_string(), url);
+        let place = (member.job.queue.to_string(), target);
         let mut gathering = self.gathering();
         let bytes = member.body.len() + 1;
         if gathering.batches.get_mut(&place).is_some_and(|open| !open.has_room(bytes, &self.settings)) {
@@ -137,7 +137,7 @@ impl Batches {
 
 impl Gathering {
     /// Sends a full batch off.
-    fn leave(&mut self, place: &(String, Url)) {
+    fn leave(&mut self, place: &(String, Target)) {
         if let Some(open) = self.batches.remove(place) {
             let (leaving, full) = open.leave();
             // its task waits for nothing else
@@ -147,7 +147,7 @@ impl Gathering {
 }
 
 /// Waits until a batch is full or its time is over, and sends it. One task per batch.
-async fn depart(endpoint: Arc<Endpoint>, place: (String, Url), number: u64, mut full: oneshot::Receiver<Leaving>) {
+async fn depart(endpoint: Arc<Endpoint>, place: (String, Target), number: u64, mut full: oneshot::Receiver<Leaving>) {
     let Some(batches) = &endpoint.batches else { return };
     let time = async {
         if batches.settings.wait.is_zero() {
@@ -171,15 +171,14 @@ async fn depart(endpoint: Arc<Endpoint>, place: (String, Url), number: u64, mut 
         }
     };
     if let Some(leaving) = leaving {
-        let (queue, url) = place;
-        endpoint.send(&queue, url, leaving).await;
+        endpoint.send(&place.0, &place.1, leaving).await;
     }
 }
 
 /// Runs one attempt of a job as a member of a batch.
 pub(super) async fn run(endpoint: &Arc<Endpoint>, batches: &Batches, job: Arc<Job>, ctx: JobContext) -> Outcome {
-    let url = match endpoint.address.fill(&job) {
-        Ok(url) => url,
+    let target = match endpoint.address.fill(&job) {
+        Ok(target) => target,
         Err(reason) => return Outcome::fail(reason),
     };
     let children = match wire::children_of(&ctx).await {
@@ -188,7 +187,7 @@ pub(super) async fn run(endpoint: &Arc<Endpoint>, batches: &Batches, job: Arc<Jo
     };
     let body = wire::envelope_in_batch(&job, &ctx, children.as_ref());
     let member = Member { job, ctx: ctx.clone(), body, told: None };
-    let (outcome, _here) = batches.add(endpoint, url, member);
+    let (outcome, _here) = batches.add(endpoint, target, member);
     tokio::select! {
         biased;
         outcome = outcome => outcome.unwrap_or_else(|_| Outcome::retry("the batch this job was in came to nothing")),

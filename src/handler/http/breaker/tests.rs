@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use reqwest::StatusCode;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use http::StatusCode;
+use http::header::{HeaderMap, RETRY_AFTER};
 
 use super::*;
 use crate::config::Answer;

@@ -90,7 +90,11 @@ async fn what_cannot_be_fetched_leaves_the_old_value() {
             false,
             "answered 302 Found",
         ),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhel", false, "no answer from"),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhel",
+            false,
+            "broke off its answer after 3 bytes",
+        ),
         ("", false, "no answer from"),
         (long, true, "answered more than max_size, 1000 bytes"),
     ] {
