@@ -64,7 +64,9 @@ pub use context::{CancelReason, JobContext};
 pub use error::{Error, Refused, TemplateError};
 pub use gate::{Gate, Pass, Standing};
 #[cfg(feature = "http")]
-pub(crate) use http::callback::{Callbacks, Deaf};
+pub(crate) use http::callback::Callbacks;
+#[cfg(feature = "daemon")]
+pub(crate) use http::callback::Deaf;
 #[cfg(all(unix, feature = "daemon"))]
 pub(crate) use keeper::{Keepers, Launch, NotStarted};
 #[cfg(all(unix, feature = "daemon"))]

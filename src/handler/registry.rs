@@ -50,7 +50,7 @@ impl Registry {
     }
 
     /// The attempts that wait for an endpoint to call back.
-    #[cfg(feature = "http")]
+    #[cfg(feature = "daemon")]
     pub(crate) fn callbacks(&self) -> &super::Callbacks {
         &self.callbacks
     }

@@ -23,6 +23,7 @@ struct Envelope<'a> {
 }
 
 /// The envelope as a frame for a process of a pool, and what a handler needs that stands in for one of BullMQ's.
+#[cfg(feature = "command")]
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Frame<'a> {
@@ -37,6 +38,7 @@ struct Frame<'a> {
 }
 
 /// What BullMQ tells of a job and the head does not, by BullMQ's names. `opts` is as stored, so with stored names.
+#[cfg(feature = "command")]
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Bullmq<'a> {
@@ -57,6 +59,7 @@ struct Bullmq<'a> {
     deduplication_id: Option<&'a str>,
 }
 
+#[cfg(feature = "command")]
 impl<'a> Bullmq<'a> {
     fn of(job: &'a Job, ctx: &'a JobContext) -> Self {
         Self {
@@ -149,6 +152,7 @@ pub(crate) fn envelope_in_batch(job: &Job, ctx: &JobContext, children: Option<&D
 
 /// What a process of a pool is told of a job, without the end of the line: the members of the envelope, `ref` and
 /// more (`docs/handlers/helpers.md`).
+#[cfg(feature = "command")]
 pub(crate) fn job_frame(reference: &str, job: &Job, ctx: &JobContext, children: Option<&Dependencies>) -> Vec<u8> {
     let document = Frame {
         t: "job",
