@@ -5,6 +5,8 @@
 //! below one prefix (`[app] prefix`), in layouts that the handlers which keep house in Redis know.
 
 pub mod cache;
+#[cfg(all(unix, feature = "command"))]
+mod desk;
 mod error;
 mod presence;
 mod rate_limit;
@@ -14,10 +16,20 @@ use crate::config;
 use crate::store::{self, AppStore, Store};
 
 pub use cache::Cache;
+#[cfg(all(unix, feature = "command"))]
+pub(crate) use desk::Desk;
 pub use error::Error;
 pub use presence::{Changed, Member, Presence, Room};
 pub use rate_limit::{Checked, Limit, LimiterFigures, RateLimiter};
 pub use session::{LoginSessions, NewSession, Session, SessionFigures, SessionId};
+
+/// What an [`App`] has been good for since the start of the process, for whoever shows figures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Figures {
+    pub cache: cache::Figures,
+    pub sessions: SessionFigures,
+    pub limiter: LimiterFigures,
+}
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -66,6 +78,12 @@ impl App {
     #[must_use]
     pub fn presence(&self) -> &Presence {
         &self.presence
+    }
+
+    /// Figures of this handle and its clones.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        Figures { cache: self.cache.figures(), sessions: self.sessions.figures(), limiter: self.limiter.figures() }
     }
 }
 

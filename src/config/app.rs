@@ -15,6 +15,26 @@ pub struct App {
     pub sessions: Sessions,
 }
 
+/// What a handler may be allowed to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppPart {
+    Cache,
+    Session,
+    Limit,
+    Presence,
+}
+
+impl AppPart {
+    /// Also the first word of what processes ask for.
+    pub const NAMES: [(&'static str, Self); 4] =
+        [("cache", Self::Cache), ("session", Self::Session), ("limit", Self::Limit), ("presence", Self::Presence)];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, part)| *part == self).map_or("", |(name, _)| name)
+    }
+}
+
 /// `[app.cache]`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cache {

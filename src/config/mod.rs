@@ -51,7 +51,7 @@ mod validate;
 use std::collections::BTreeMap;
 
 pub use admin::{Admin, AdminEvents};
-pub use app::App;
+pub use app::{App, AppPart};
 pub use callbacks::Callbacks;
 pub use daemon::{Daemon, Log, LogFormat, Shutdown};
 pub use diff::Diff;

@@ -186,6 +186,7 @@ const HANDLER: &[(&str, Shape)] = &[
             ("max_memory", Value),
             ("ping", Value),
             ("max_frame", Value),
+            ("app", Value),
         ]),
     ),
     (

@@ -15,6 +15,8 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
+#[cfg(feature = "app")]
+use crate::app::App;
 use crate::config;
 use crate::handler::{ActionError, Actions, Doing, JobContext, Part, Settled};
 use crate::job::{Flow, Job};
@@ -35,14 +37,23 @@ pub(crate) struct Courier {
     reports: mpsc::UnboundedSender<JobContext>,
     /// The engine's, where the connections are; handlers may run elsewhere.
     runtime: Handle,
+    #[cfg(feature = "app")]
+    app: App,
 }
 
 impl Courier {
     /// To be called on the engine's runtime. Its task ends with the last context that knows the courier.
-    pub(crate) fn start(queue: WorkQueue, status: Arc<config::Status>) -> Arc<Self> {
+    pub(crate) fn start(queue: WorkQueue, status: Arc<config::Status>, #[cfg(feature = "app")] app: &App) -> Arc<Self> {
         let (reports, inbox) = mpsc::unbounded_channel();
         tokio::spawn(carry(queue.clone(), inbox));
-        Arc::new(Self { queue, status, reports, runtime: Handle::current() })
+        Arc::new(Self {
+            queue,
+            status,
+            reports,
+            runtime: Handle::current(),
+            #[cfg(feature = "app")]
+            app: app.clone(),
+        })
     }
 
     /// Calls Redis on the engine's runtime until it answers.
@@ -109,6 +120,11 @@ impl Actions for Courier {
                 queue.dependencies(&job.id).await
             }
         })
+    }
+
+    #[cfg(feature = "app")]
+    fn app(&self) -> Option<&App> {
+        Some(&self.app)
     }
 }
 

@@ -7,6 +7,9 @@ pub enum Error {
     Handler(#[from] crate::handler::Error),
     #[error("redis cannot be used")]
     Store(#[from] crate::store::Error),
+    #[cfg(feature = "app")]
+    #[error(transparent)]
+    App(#[from] crate::app::Error),
     #[error("no queue named {name:?} in the configuration{}", nearest(.known))]
     UnknownQueue { name: String, known: Vec<String> },
     #[error("there is no queue to work; add a [queues.NAME] section")]

@@ -280,8 +280,7 @@ impl Builder {
             registry.router(queue)?;
         }
         let (orders, receiver) = mpsc::unbounded_channel();
-        let (snapshot, phase) =
-            watch::channel(Snapshot { phase: Phase::Running, queues: Vec::new(), processes: Vec::new() });
+        let (snapshot, phase) = watch::channel(Snapshot::default());
         Ok(Engine {
             config: self.config,
             registry,

@@ -84,8 +84,14 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    fn courier(&self) -> Arc<Courier> {
-        Courier::start(self.queue.clone(), Arc::clone(&self.status))
+    #[cfg_attr(not(feature = "app"), expect(unused_variables, reason = "jobs have nothing else to reach there"))]
+    fn courier(&self, shared: &Shared) -> Arc<Courier> {
+        Courier::start(
+            self.queue.clone(),
+            Arc::clone(&self.status),
+            #[cfg(feature = "app")]
+            &shared.app,
+        )
     }
 }
 
@@ -164,7 +170,7 @@ impl Pool {
             gates: Gates::of(&settings.router, &settings.queue, &door.pool),
             barred: false,
             outbox: door.pool.clone(),
-            courier: settings.courier(),
+            courier: settings.courier(&shared),
             settings,
             shared,
             slots,
@@ -515,7 +521,7 @@ impl Pool {
                 self.shared.register(&self.locks);
                 self.settings = *settings;
                 self.gates = Gates::of(&self.settings.router, &self.settings.queue, &self.outbox);
-                self.courier = self.settings.courier();
+                self.courier = self.settings.courier(&self.shared);
                 self.hungry = true;
             }
         }

@@ -138,6 +138,8 @@ impl Engine {
             Arc::clone(&register),
             handlers,
             until.max_jobs,
+            #[cfg(feature = "app")]
+            crate::app::App::new(&store, config.app.clone())?,
         );
         let shared = Arc::new(shared.with_zone(config.daemon.timezone.as_deref()));
         // a subscriber may sit at a replica, where this server cannot see it
@@ -544,7 +546,13 @@ impl Run {
             let gates = works.gates.iter().filter_map(|(handler, gate)| ShutGate::of(handler, gate));
             QueueSnapshot { name: name.clone(), slots: works.settings.concurrency, running, gates: gates.collect() }
         });
-        Snapshot { phase: self.phase, queues: queues.collect(), processes: self.staff.processes() }
+        Snapshot {
+            phase: self.phase,
+            queues: queues.collect(),
+            processes: self.staff.processes(),
+            #[cfg(feature = "app")]
+            app: self.shared.app.figures(),
+        }
     }
 }
 

@@ -10,6 +10,8 @@ use tokio::task::JoinHandle;
 use super::Ending;
 use super::event::{Event, Observers};
 use super::renewer::{Locks, Register};
+#[cfg(feature = "app")]
+use crate::app::App;
 use crate::config;
 use crate::store::Token;
 
@@ -26,6 +28,8 @@ pub(crate) struct Shared {
     /// The time zone of cron patterns that name none, once there was one.
     zone: OnceLock<Arc<str>>,
     takes: AtomicU64,
+    #[cfg(feature = "app")]
+    pub(crate) app: App,
     /// Jobs that may still be taken, where there is a bound.
     budget: Option<AtomicI64>,
 }
@@ -38,6 +42,7 @@ impl Shared {
         register: Register,
         handlers: Handlers,
         budget: Option<u64>,
+        #[cfg(feature = "app")] app: App,
     ) -> Self {
         Self {
             incarnation,
@@ -48,6 +53,8 @@ impl Shared {
             handlers,
             zone: OnceLock::new(),
             takes: AtomicU64::new(0),
+            #[cfg(feature = "app")]
+            app,
             budget: budget.map(|jobs| AtomicI64::new(i64::try_from(jobs).unwrap_or(i64::MAX))),
         }
     }

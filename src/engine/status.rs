@@ -10,12 +10,15 @@ use crate::handler::{Gate, Processes, Standing};
 use crate::job::{JobId, QueueName};
 
 /// What every slot is doing.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     pub phase: Phase,
     pub queues: Vec<QueueSnapshot>,
     /// The handlers that keep processes between jobs.
     pub processes: Vec<ProcessesOf>,
+    /// What is kept beside the queues.
+    #[cfg(feature = "app")]
+    pub app: crate::app::Figures,
 }
 
 /// The processes of one handler.

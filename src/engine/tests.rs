@@ -1,5 +1,7 @@
 //! An engine on a real server: what it does to jobs, and what it leaves behind.
 
+#[cfg(feature = "app")]
+mod app;
 mod cancel;
 mod gates;
 mod outcomes;

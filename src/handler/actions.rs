@@ -7,6 +7,8 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::{CancelReason, JobContext};
+#[cfg(feature = "app")]
+use crate::app::App;
 use crate::job::{Flow, Job};
 use crate::store::{self, AddedFlow, Dependencies, Token};
 
@@ -59,4 +61,10 @@ pub(crate) trait Actions: Send + Sync {
 
     /// What became of the job's children.
     fn children(&self, job: &Arc<Job>) -> Doing<Dependencies>;
+
+    /// What the application keeps beside its queues, where there is any.
+    #[cfg(feature = "app")]
+    fn app(&self) -> Option<&App> {
+        None
+    }
 }

@@ -10,6 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::actions::{ActionError, Actions, Doing};
 use super::report::{Part, Report};
+#[cfg(feature = "app")]
+use crate::app::App;
 use crate::job::{Flow, Job, Outcome, ParentRef};
 use crate::store::{AddedFlow, Dependencies, Token};
 
@@ -210,6 +212,13 @@ impl JobContext {
     /// What became of the job's children, those of earlier attempts too. Cancel safe.
     pub async fn children(&self) -> Result<Dependencies, ActionError> {
         self.ask(|actions, attempt| actions.children(&attempt.job)).await
+    }
+
+    /// What the application keeps in Redis beside its queues: caches and the like. The handle is that of the engine and
+    /// may outlive the attempt.
+    #[cfg(feature = "app")]
+    pub fn app(&self) -> Result<&App, ActionError> {
+        self.inner.actions.as_deref().and_then(Actions::app).ok_or(ActionError::NoEngine)
     }
 
     async fn ask<T>(&self, action: impl FnOnce(&dyn Actions, &Attempt) -> Doing<T>) -> Result<T, ActionError> {

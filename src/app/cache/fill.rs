@@ -39,10 +39,21 @@ pub struct Ticket {
 
 impl Cache {
     /// Asks for a value, or for the task of making it; waits while somebody else does, as long as `wait` says. What
-    /// [`Cache::get_or_set`] does in one go, for those who make the value elsewhere.
+    /// [`Cache::get_or_set`] does in one go, for those who make the value elsewhere. While Redis is away everybody makes
+    /// its own.
     ///
     /// Cancel safe.
     pub async fn begin(&self, key: &Key, keep: &Keep) -> Result<Begun, Error> {
+        match self.ask(key, keep).await {
+            Err(error) if error.is_temporary() => {
+                tracing::debug!(%key, %error, "the cache is away; the value is made without it");
+                Ok(Begun::Make(self.ticket(key, String::new(), keep, None)))
+            }
+            asked => asked,
+        }
+    }
+
+    async fn ask(&self, key: &Key, keep: &Keep) -> Result<Begun, Error> {
         let name = key.to_string();
         let counts = &self.inner.counts;
         if let Some(value) = self.inner.store.cached(&name).await? {
@@ -107,7 +118,7 @@ impl Cache {
         }
     }
 
-    pub(super) fn ticket(&self, key: &Key, name: String, keep: &Keep, token: Option<String>) -> Ticket {
+    fn ticket(&self, key: &Key, name: String, keep: &Keep, token: Option<String>) -> Ticket {
         let (ttl, absent_ttl) = (self.ttl(key, keep), self.absent_ttl(key, keep));
         Ticket { cache: self.clone(), name, token, ttl, absent_ttl, lead: None }
     }

@@ -59,14 +59,6 @@ pub enum Lookup<T> {
 }
 
 impl<T> Lookup<T> {
-    fn of(value: Option<T>, is_absent: impl FnOnce(&T) -> bool) -> Self {
-        match value {
-            Some(value) if is_absent(&value) => Self::Absent,
-            Some(value) => Self::Hit(value),
-            None => Self::Miss,
-        }
-    }
-
     /// The value, if there is one.
     #[must_use]
     pub fn hit(self) -> Option<T> {
@@ -74,6 +66,16 @@ impl<T> Lookup<T> {
             Self::Hit(value) => Some(value),
             Self::Absent | Self::Miss => None,
         }
+    }
+}
+
+impl Lookup<Bytes> {
+    fn read<T: DeserializeOwned>(self, key: &Key) -> Result<Lookup<T>, Error> {
+        Ok(match self {
+            Self::Hit(value) => Lookup::Hit(read(key, &value)?),
+            Self::Absent => Lookup::Absent,
+            Self::Miss => Lookup::Miss,
+        })
     }
 }
 
@@ -108,32 +110,24 @@ impl Cache {
 
     /// A value. Cancel safe.
     pub async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Lookup<T>, Error> {
-        Ok(match self.get_bytes(key).await? {
-            Lookup::Hit(value) => Lookup::Hit(read(key, &value)?),
-            Lookup::Absent => Lookup::Absent,
-            Lookup::Miss => Lookup::Miss,
-        })
+        self.get_bytes(key).await?.read(key)
     }
 
     /// A value as it stands there. Cancel safe.
     pub async fn get_bytes(&self, key: &Key) -> Result<Lookup<Bytes>, Error> {
-        let found = self.inner.store.cached(&key.to_string()).await?;
-        self.count(&[&found]);
-        Ok(Lookup::of(found, |value| is_absent(value)))
+        Ok(self.looked_up(self.inner.store.cached(&key.to_string()).await?))
     }
 
     /// Several values, in the order asked for. Cancel safe.
     pub async fn get_many<T: DeserializeOwned>(&self, keys: &[Key]) -> Result<Vec<Lookup<T>>, Error> {
+        let found = self.get_many_bytes(keys).await?;
+        keys.iter().zip(found).map(|(key, found)| found.read(key)).collect()
+    }
+
+    /// Several values as they stand there, in the order asked for. Cancel safe.
+    pub async fn get_many_bytes(&self, keys: &[Key]) -> Result<Vec<Lookup<Bytes>>, Error> {
         let found = self.inner.store.all_cached(&names(keys)).await?;
-        self.count(&found.iter().collect::<Vec<_>>());
-        let lookup = |(key, value): (&Key, Option<Bytes>)| {
-            Ok(match Lookup::of(value, |value| is_absent(value)) {
-                Lookup::Hit(value) => Lookup::Hit(read(key, &value)?),
-                Lookup::Absent => Lookup::Absent,
-                Lookup::Miss => Lookup::Miss,
-            })
-        };
-        keys.iter().zip(found).map(lookup).collect()
+        Ok(found.into_iter().map(|value| self.looked_up(value)).collect())
     }
 
     /// Stores a value; what serializes to `null` is the note that there is nothing. What others are making of it at the
@@ -200,10 +194,6 @@ impl Cache {
         let ticket = match begun {
             Ok(Begun::There(value)) => return Ok(read(key, &value)?),
             Ok(Begun::Make(ticket)) => ticket,
-            Err(error) if error.is_temporary() => {
-                tracing::debug!(%key, %error, "the cache is away; making the value without it");
-                self.ticket(key, String::new(), keep, None)
-            }
             Err(error) => return Err(error.into()),
         };
         let value = match make().await {
@@ -249,10 +239,15 @@ impl Cache {
         self.inner.counts.read()
     }
 
-    fn count(&self, found: &[&Option<Bytes>]) {
-        let hits = found.iter().filter(|value| value.is_some()).count();
-        self.inner.counts.hits.add(hits as u64);
-        self.inner.counts.misses.add((found.len() - hits) as u64);
+    fn looked_up(&self, value: Option<Bytes>) -> Lookup<Bytes> {
+        let counts = &self.inner.counts;
+        let (count, lookup) = match value {
+            Some(value) if is_absent(&value) => (&counts.hits, Lookup::Absent),
+            Some(value) => (&counts.hits, Lookup::Hit(value)),
+            None => (&counts.misses, Lookup::Miss),
+        };
+        count.one();
+        lookup
     }
 
     fn ttl(&self, key: &Key, keep: &Keep) -> Duration {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Program;
+use crate::config::AppPart;
 
 /// `[handlers.NAME.process]`: processes that stay do the jobs, told of them over descriptors.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +28,8 @@ pub struct ProcessHandler {
     pub ping: Option<Duration>,
     /// Longest line a process may write, in bytes.
     pub max_frame: usize,
+    /// What its jobs may use of what stands beside the queues.
+    pub app: Vec<AppPart>,
 }
 
 /// How many processes.
@@ -74,6 +77,7 @@ impl ProcessHandler {
             max_memory: None,
             ping: Some(Duration::from_secs(10)),
             max_frame: 8 * 1024 * 1024,
+            app: Vec::new(),
         }
     }
 }

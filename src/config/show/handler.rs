@@ -103,6 +103,7 @@ fn process(config: &ProcessHandler) -> Table {
         ("max_memory", config.max_memory.map_or_else(off, |bytes| show_size(bytes).into())),
         ("ping", config.ping.map_or_else(off, duration)),
         ("max_frame", show_size(config.max_frame).into()),
+        ("app", Value::Array(config.app.iter().map(|part| part.as_str().into()).collect())),
     ]));
     table
 }

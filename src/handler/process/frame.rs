@@ -40,6 +40,8 @@ pub(super) enum Said {
     OfJob(Reference, Frame),
     /// It asks, under this number, what became of the job's children up to now.
     Asks(Reference, u64),
+    /// It asks for something that stands beside the queues.
+    App(Reference, Request),
     /// A line about this job was too long, and was its last one as it seems.
     TooLong(Reference),
     Nonsense(String),
@@ -67,6 +69,14 @@ fn one() -> u32 {
     1
 }
 
+/// What it asks for, under which number.
+#[derive(Deserialize)]
+pub(super) struct Request {
+    pub(super) n: u64,
+    pub(super) op: String,
+    pub(super) args: Option<Box<serde_json::value::RawValue>>,
+}
+
 #[derive(Deserialize)]
 struct Question {
     n: u64,
@@ -89,6 +99,10 @@ impl Said {
         if let Some(reference) = frame.reference.take() {
             return Some(match Reference::parse(&reference) {
                 Some(reference) if frame.kind() == Some("ask") => asks(reference, line),
+                Some(reference) if frame.kind() == Some("app") => match serde_json::from_slice(line) {
+                    Ok(request) => Self::App(reference, request),
+                    Err(error) => Self::Nonsense(format!("request not understood ({error})")),
+                },
                 Some(reference) => Self::OfJob(reference, frame),
                 None => Self::Nonsense(format!("a frame for {reference:?}, which no job was called")),
             });
@@ -149,6 +163,17 @@ pub(super) fn told(frames: &mut Vec<u8>, n: u64, children: Result<&Dependencies,
         Err(why) => {
             let why = serde_json::Value::from(why);
             write(frames, format_args!(r#"{{"t":"told","n":{n},"error":{why}}}"#));
+        }
+    }
+}
+
+/// Answers what a process has asked for.
+pub(super) fn app(frames: &mut Vec<u8>, n: u64, answer: Result<&serde_json::value::RawValue, String>) {
+    match answer {
+        Ok(result) => write(frames, format_args!(r#"{{"t":"app","n":{n},"result":{}}}"#, result.get())),
+        Err(why) => {
+            let why = serde_json::Value::from(why);
+            write(frames, format_args!(r#"{{"t":"app","n":{n},"error":{why}}}"#));
         }
     }
 }

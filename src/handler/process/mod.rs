@@ -4,6 +4,7 @@
 //! what; a `keeper` task starts processes, a `worker` task per process talks to it and looks after it. All of them run
 //! on the engine's thread: none ever blocks, and a job costs no more than the frames that carry it.
 
+mod beside;
 mod chatter;
 mod frame;
 mod gone;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use tokio_util::task::AbortOnDropHandle;
 
+use self::beside::Asks;
 use self::pool::Pool;
 use self::ticket::{End, News, Ticket};
 use super::error::Refused;
@@ -141,6 +143,7 @@ impl Stay<'_> {
         let mut listener = Listener::new("the process");
         let mut told_to_stop: Option<CancelReason> = None;
         let mut has_begun = false;
+        let mut asks = Asks::new(ctx, &pool.config.app);
         pool.submit(ticket);
         loop {
             while let Some(news) = ticket.next() {
@@ -152,9 +155,16 @@ impl Stay<'_> {
                     News::Heard(heard) => listener.hear(heard, ctx).await,
                     News::Asks(n) => {
                         let children = ctx.children().await;
-                        pool.answer(ticket, n, children.as_ref().map_err(ToString::to_string));
+                        let told = children.as_ref().map_err(ToString::to_string);
+                        pool.say(ticket, |frames| frame::told(frames, n, told));
+                    }
+                    News::App(request) => {
+                        if let Err((n, why)) = asks.push(request) {
+                            pool.say(ticket, |frames| frame::app(frames, n, Err(why)));
+                        }
                     }
                     News::Again => {
+                        asks.forget();
                         ctx.log("its process has gone, of which it is not certain to be the cause; it begins again");
                         listener = Listener::new("the process");
                         has_begun = true;
@@ -176,6 +186,9 @@ impl Stay<'_> {
             tokio::select! {
                 biased;
                 () = ticket.news.notified() => {}
+                (n, answer) = asks.answered() => {
+                    pool.say(ticket, |frames| frame::app(frames, n, answer.as_deref().map_err(Clone::clone)));
+                }
                 reason = ctx.cancelled(), if told_to_stop.is_none() => {
                     told_to_stop = Some(reason);
                     let is_running = pool.cancel(ticket, reason, pool.config.program.kill_after);

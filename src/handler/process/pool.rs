@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::frame::{self, Reference, Said};
+use super::frame::{Reference, Said};
 use super::member::{Check, Company, InFlight, Member, Standing};
 use super::starts::Starts;
 use super::suspects::Suspects;
@@ -22,7 +22,6 @@ use crate::handler::gate::Gate;
 use crate::handler::program::Program;
 use crate::handler::{CancelReason, Handler, Notice, Notices, Processes};
 use crate::job::Failure;
-use crate::store::Dependencies;
 
 pub(super) struct Pool {
     pub(super) name: String,
@@ -228,6 +227,11 @@ impl Pool {
                     return job.ticket.hear(News::Asks(n), &member.talk);
                 }
             }
+            Said::App(reference, request) => {
+                if let Some(job) = member.jobs.iter().find(|job| job.reference == reference) {
+                    return job.ticket.hear(News::App(request), &member.talk);
+                }
+            }
             Said::TooLong(reference) => {
                 if let Some(at) = member.jobs.iter().position(|job| job.reference == reference) {
                     let job = member.done(at, now);
@@ -293,12 +297,12 @@ impl Pool {
         self.with(id, |member| member.silent(Instant::now()));
     }
 
-    /// Answers what the process of a job has asked.
-    pub(super) fn answer(&self, ticket: &Arc<Ticket>, n: u64, children: Result<&Dependencies, String>) {
+    /// Says something to the process of a job; nothing when it is in none.
+    pub(super) fn say(&self, ticket: &Arc<Ticket>, write: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.state();
         let mut members = state.members.iter_mut().flatten();
         if let Some(member) = members.find(|member| member.jobs.iter().any(|job| Arc::ptr_eq(&job.ticket, ticket))) {
-            frame::told(&mut member.frames, n, children);
+            write(&mut member.frames);
             member.talk.notify_one();
         }
     }

@@ -37,6 +37,8 @@ pub(super) enum News {
     Heard(Heard),
     /// Its process asks, under this number, what became of its children.
     Asks(u64),
+    /// Its process asks for something that stands beside the queues.
+    App(super::frame::Request),
     /// Its process has gone and it was not its fault: it begins again in another.
     Again,
     End(End),

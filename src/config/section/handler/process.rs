@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::program::program;
 use super::{DAY, LARGEST, MS, placeholder_in};
 use crate::config::read::{Item, Scalar};
-use crate::config::{ProcessHandler, Transport, Workers};
+use crate::config::{AppPart, ProcessHandler, Transport, Workers};
 
 /// Processes, and jobs in one of them, nobody means to exceed.
 const MOST: i128 = 10_000;
@@ -27,9 +27,17 @@ pub(super) fn process(item: &Item) -> Option<ProcessHandler> {
         max_memory: optional_size(&given("max_memory"), base.max_memory),
         ping: given("ping").optional_duration(MS * 100..=DAY, base.ping),
         max_frame: given("max_frame").size(1024..=LARGEST, base.max_frame),
+        app: parts(&given("app")),
         program: base.program,
     };
     program.map(|program| ProcessHandler { program, ..settings })
+}
+
+/// What stands beside the queues and may be used.
+fn parts(item: &Item) -> Vec<AppPart> {
+    let words = AppPart::NAMES.map(|(name, part)| (name, Some(part)));
+    let named = item.texts().unwrap_or_default();
+    named.iter().filter_map(|item| item.word(&words, None)).collect()
 }
 
 fn check_argument(item: &Item, _: usize, text: &str) {
