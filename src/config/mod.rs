@@ -95,3 +95,14 @@ pub struct Config {
     pub shutdown: Shutdown,
     pub log: Log,
 }
+
+impl Config {
+    /// The keys of the lists that are queues, sorted.
+    #[must_use]
+    pub fn list_keys(&self) -> Vec<String> {
+        let mut keys: Vec<String> =
+            self.queues.values().filter_map(|queue| queue.list.as_ref()).map(|list| list.key.clone()).collect();
+        keys.sort();
+        keys
+    }
+}

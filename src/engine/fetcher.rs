@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::pool::Message;
 use crate::job::UnixMillis;
@@ -24,10 +24,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Between the fetcher and one pool.
 pub(crate) struct Door {
-    /// Key of the queue's marker.
-    pub(crate) marker: String,
+    /// Key of the queue's marker; `None` where producers ring nothing, see [`super::bell`].
+    pub(crate) marker: Option<String>,
     pub(crate) pool: mpsc::UnboundedSender<Message>,
-    open: AtomicBool,
+    open: watch::Sender<bool>,
     /// Rung, and its take is not answered yet.
     looking: AtomicBool,
     idle: AtomicBool,
@@ -36,11 +36,11 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    pub(crate) fn new(marker: String, pool: mpsc::UnboundedSender<Message>, moved: Arc<Notify>) -> Self {
+    pub(crate) fn new(marker: Option<String>, pool: mpsc::UnboundedSender<Message>, moved: Arc<Notify>) -> Self {
         Self {
             marker,
             pool,
-            open: AtomicBool::new(false),
+            open: watch::Sender::new(false),
             looking: AtomicBool::new(false),
             idle: AtomicBool::new(false),
             moved,
@@ -49,7 +49,7 @@ impl Door {
 
     /// By the pool: whether it would answer a ring, and whether it is about to answer one.
     pub(crate) fn set(&self, open: bool, looking: bool) {
-        let moved = self.open.swap(open, Ordering::AcqRel) != open;
+        let moved = self.set_open(open);
         if self.looking.swap(looking, Ordering::AcqRel) != looking || moved {
             self.moved.notify_one();
         }
@@ -64,13 +64,23 @@ impl Door {
         self.idle.load(Ordering::Acquire)
     }
 
-    fn is_open(&self) -> bool {
-        self.open.load(Ordering::Acquire)
+    pub(crate) fn is_open(&self) -> bool {
+        *self.open.borrow()
+    }
+
+    /// Returns when it is open. Cancellation safe.
+    pub(crate) async fn opened(&self) {
+        let _ = self.open.subscribe().wait_for(|open| *open).await;
+    }
+
+    /// Whether it was not so before.
+    fn set_open(&self, open: bool) -> bool {
+        self.open.send_if_modified(|before| std::mem::replace(before, open) != open)
     }
 
     /// Tells the pool to look. Closed at once, so that no wait includes it until it has.
     pub(crate) fn ring(&self) {
-        self.open.store(false, Ordering::Release);
+        self.set_open(false);
         self.looking.store(true, Ordering::Release);
         if self.pool.send(Message::Ring).is_err() {
             self.looking.store(false, Ordering::Release);
@@ -86,7 +96,7 @@ pub(crate) struct Doors {
 }
 
 impl Doors {
-    pub(crate) fn add(&self, marker: String, pool: mpsc::UnboundedSender<Message>) -> Arc<Door> {
+    pub(crate) fn add(&self, marker: Option<String>, pool: mpsc::UnboundedSender<Message>) -> Arc<Door> {
         let door = Arc::new(Door::new(marker, pool, Arc::clone(&self.moved)));
         self.doors.lock().expect("no code panics while holding this lock").push(Arc::clone(&door));
         door
@@ -101,8 +111,9 @@ impl Doors {
         self.doors.lock().expect("no code panics while holding this lock").clone()
     }
 
+    /// The open ones that have a marker to wait on.
     fn open(&self) -> Vec<Arc<Door>> {
-        self.all().into_iter().filter(|door| door.is_open()).collect()
+        self.all().into_iter().filter(|door| door.marker.is_some() && door.is_open()).collect()
     }
 }
 
@@ -116,7 +127,7 @@ pub(crate) async fn fetch(store: Store, doors: Doors) -> Result<(), Error> {
             doors.moved.notified().await;
             continue;
         }
-        let keys: Vec<String> = open.iter().map(|door| door.marker.clone()).collect();
+        let keys: Vec<String> = open.iter().filter_map(|door| door.marker.clone()).collect();
         let wait = blocking.wait(&keys, WAIT);
         tokio::pin!(wait);
         let answer = loop {
@@ -134,7 +145,7 @@ pub(crate) async fn fetch(store: Store, doors: Doors) -> Result<(), Error> {
         };
         match answer {
             Ok(Some((key, member, score))) => {
-                if let Some(door) = open.iter().find(|door| door.marker == key) {
+                if let Some(door) = open.iter().find(|door| door.marker.as_deref() == Some(&*key)) {
                     popped(&store, door, &member, score);
                     // the next wait can include this queue again when its take is answered; a wait
                     // begun without it would have to be ended for that

@@ -20,6 +20,7 @@
 //! # Ok(()) }
 //! ```
 
+mod bell;
 mod courier;
 mod error;
 mod event;
@@ -82,7 +83,7 @@ impl Default for Instance {
 impl Instance {
     /// The part of an id that lock tokens begin with.
     pub(crate) fn incarnation(id: &str) -> String {
-        id.rsplit('-').next().unwrap_or(id).replace(':', "")
+        crate::store::incarnation_of(id)
     }
 }
 

@@ -126,6 +126,7 @@ mod tests {
             scheduler: None,
             stacktrace: stacktrace.map(str::to_owned),
             deferred_since: None,
+            element: None,
         }
     }
 

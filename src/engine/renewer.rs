@@ -23,7 +23,7 @@ use super::event::Event;
 use super::shared::Shared;
 use super::slots::Slots;
 use crate::job::{JobId, QueueName};
-use crate::store::{Held, Order, Store, WorkQueue};
+use crate::store::{Held, Order, Renewal, Store, Token, WorkQueue};
 
 /// One queue's locks.
 pub(crate) struct Locks {
@@ -209,18 +209,21 @@ fn give_up_lapsed(locks: &Locks, now: Instant) {
 
 /// Renews these locks of one queue. Answers the queue again, and whether Redis has answered.
 async fn renew(locks: Arc<Locks>, due: Vec<Held>, now: Instant) -> (Arc<Locks>, bool) {
-    let (lost, cancelled) = match locks.queue.extend_locks(&due).await {
-        Ok(renewal) => (renewal.lost.into_iter().collect::<HashSet<JobId>>(), renewal.cancelled),
+    let (lost, ended, cancelled) = match locks.queue.extend_locks(&due).await {
+        Ok(Renewal { lost, ended, cancelled }) => {
+            (lost.into_iter().collect::<HashSet<_>>(), ended.into_iter().collect::<HashSet<_>>(), cancelled)
+        }
         Err(error) => {
             tracing::debug!(queue = %locks.queue.name(), %error, "renewal failed");
             return (locks, false);
         }
     };
-    let held: Vec<_> = due.into_iter().filter(|held| !lost.contains(&held.id)).collect();
+    let is_lost = |id: &JobId, token: &Token| lost.contains(id) || ended.contains(token);
+    let held: Vec<_> = due.into_iter().filter(|held| !is_lost(&held.id, &held.token)).collect();
     // counted from before the call: when it arrived is not known
     locks.slots.renewed(&held, now);
-    if !lost.is_empty() {
-        for id in locks.slots.lost(|job| lost.contains(&job.job.id)) {
+    if !lost.is_empty() || !ended.is_empty() {
+        for id in locks.slots.lost(|job| is_lost(&job.job.id, &job.token)) {
             tracing::warn!(queue = %locks.queue.name(), job = %id, "lock is gone; the job is stopped");
         }
     }

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::bell;
 use super::event::{LogObserver, Observers};
 use super::fetcher::{Door, Doors, fetch};
 use super::gates::Watched;
@@ -47,6 +48,8 @@ struct Works {
     kept: Arc<Kept>,
     gates: Vec<(String, Gate)>,
     task: JoinHandle<()>,
+    /// Rings where producers do not.
+    bell: Option<AbortOnDropHandle<()>>,
     /// Shows this process to BullMQ dashboards as a worker of the queue.
     _name: Option<AbortOnDropHandle<()>>,
 }
@@ -256,7 +259,8 @@ impl Run {
         let queue = self.work_queue(config).telling_parents(router.reads_children());
         let (pool, inbox) = mpsc::unbounded_channel();
         let door = self.doors.add(queue.marker(), pool.clone());
-        let name = self.config.redis.announce_workers.then(|| {
+        let bell = listen(&queue, &door);
+        let name = (self.config.redis.announce_workers && config.list.is_none()).then(|| {
             let announced = announce(self.store.clone(), config.name.clone(), self.instance.worker_name.clone());
             AbortOnDropHandle::new(tokio::spawn(announced))
         });
@@ -271,7 +275,7 @@ impl Run {
                 let _ = orders.send(Order::PoolDied(name_of_pool));
             }
         });
-        let works = Works { settings: config.clone(), pool, door, slots, kept, gates, task, _name: name };
+        let works = Works { settings: config.clone(), pool, door, slots, kept, gates, task, bell, _name: name };
         self.works.insert(config.name.clone(), works);
         Ok(())
     }
@@ -397,13 +401,8 @@ impl Run {
         if !self.until.drained || !self.works.values().all(|works| works.door.is_idle()) {
             return false;
         }
-        for name in self.works.keys() {
-            let queue = self.store.queue(name);
-            let Ok(counts) = queue.counts().await else { return false };
-            // what a job scheduler has ready for a later time is not waited for: another one would follow it
-            if counts.unfinished() > counts.delayed
-                || counts.delayed > 0 && queue.iterations_ahead().await != Ok(counts.delayed)
-            {
+        for works in self.works.values() {
+            if !works.kept.queue.is_drained().await.unwrap_or(false) {
                 return false;
             }
         }
@@ -439,7 +438,7 @@ impl Run {
     /// Puts other queues and handlers in force.
     fn reconfigure(&mut self, config: Config) {
         let config = Config { redis: self.config.redis.clone(), daemon: self.config.daemon.clone(), ..config };
-        let handlers_changed = self.config.handlers != config.handlers;
+        let handlers_changed = self.config.handlers != config.handlers || self.config.list_keys() != config.list_keys();
         // handlers that stay keep what they know, and their gates as they stand
         let registry = if handlers_changed { self.registry.renew(&config) } else { Ok(self.registry.clone()) };
         let registry = match registry {
@@ -468,9 +467,12 @@ impl Run {
         if let Some(schedules) = &self.schedules {
             schedules.wanted.send_replace(Arc::new(Wanted::of(&self.config, self.always_publish)));
         }
-        let gone: Vec<QueueName> = self.works.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
-        for name in gone {
-            tracing::info!(queue = %name, "no longer worked");
+        // what is held in one way cannot be finished in another: such a queue ends and begins again
+        let same =
+            |name: &QueueName, works: &Works| wanted.get(name).is_some_and(|queue| queue.list == works.settings.list);
+        let gone = self.works.iter().filter(|(name, works)| !same(name, works)).map(|(name, _)| name.clone());
+        for name in gone.collect::<Vec<_>>() {
+            tracing::info!(queue = %name, "no longer worked as it was");
             if let Some(works) = self.works.remove(&name) {
                 let _ = works.pool.send(Message::Phase(Phase::Draining));
                 self.forget(&works.kept);
@@ -513,8 +515,10 @@ impl Run {
         let door = Arc::clone(&self.works[name].door);
         self.forget(&self.works[name].kept);
         let kept = self.keep(&queue, config, &door);
+        let bell = listen(&queue, &door);
         let Some(works) = self.works.get_mut(name) else { return };
         works.kept = kept;
+        works.bell = bell;
         works.gates = gates;
         works.settings = config.clone();
         let limits = queue;
@@ -579,6 +583,12 @@ async fn open_unless_stopped(
         let _ = handle.orders.send(order);
     }
     Ok(Some(store))
+}
+
+/// Has the door rung where producers do not; ends when dropped.
+fn listen(queue: &WorkQueue, door: &Arc<Door>) -> Option<AbortOnDropHandle<()>> {
+    let bell = queue.bell()?;
+    Some(AbortOnDropHandle::new(tokio::spawn(bell::ring(bell, Arc::clone(door)))))
 }
 
 /// Holds the connection that shows this process as a worker of a queue.

@@ -39,7 +39,10 @@ impl Registry {
             if new.handlers.contains_key(name) {
                 return Err(Error::Twice(name.clone()));
             }
-            let kept = self.handlers.get(name).filter(|_| is_same_ground && old.handlers.get(name) == Some(config));
+            // what keeps house spares the lists that are queues
+            let spares = !matches!(config, config::Handler::Redis(_)) || old.list_keys() == configured.list_keys();
+            let is_same = is_same_ground && spares;
+            let kept = self.handlers.get(name).filter(|_| is_same && old.handlers.get(name) == Some(config));
             let handler = match kept {
                 Some(handler) => Arc::clone(handler),
                 None => build(name, config, configured, self)?,
@@ -116,7 +119,8 @@ fn build(
     match config {
         config::Handler::Log(config) => Ok(Arc::new(Log::new(config.clone()))),
         config::Handler::Redis(config) => {
-            Ok(Arc::new(super::redis::Keeper::new((**config).clone(), &whole.redis).map_err(refused)?))
+            let keeper = super::redis::Keeper::new((**config).clone(), &whole.redis, &whole.list_keys());
+            Ok(Arc::new(keeper.map_err(refused)?))
         }
         #[cfg(feature = "http")]
         config::Handler::Http(config) => {

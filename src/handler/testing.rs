@@ -26,6 +26,7 @@ pub(crate) fn job(data: &str) -> Job {
         scheduler: None,
         stacktrace: None,
         deferred_since: None,
+        element: None,
     }
 }
 

@@ -19,6 +19,7 @@ pub mod verdict;
 use std::fmt;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -96,6 +97,19 @@ pub struct Job {
     pub stacktrace: Option<String>,
     /// When it was first deferred since an attempt was charged.
     pub deferred_since: Option<UnixMillis>,
+    /// What it was made of, where its queue is a list.
+    pub element: Option<Element>,
+}
+
+/// An element of a list that is in hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Element {
+    /// Its number in the take that brought it, from 0.
+    pub index: u32,
+    /// It has waited for this attempt, with a note of what is known about it.
+    pub noted: bool,
+    /// Its bytes, where nobody but this process holds them.
+    pub bytes: Option<Bytes>,
 }
 
 impl Job {

@@ -7,8 +7,9 @@ use super::Value;
 use super::codec::read_jobs;
 use super::script::{ADOPT_JOBS, CHECK_QUEUE, EXTEND_LOCKS, MOVE_TO_ACTIVE, RELEASE_LOCKS};
 use super::upkeep::PUT_BACK;
-use super::work::{Held, Token, WorkQueue};
-use super::{Error, reply};
+use super::work::{BullQueue, Held, Token};
+use super::{Error, Store, reply};
+use crate::config;
 use crate::job::{Job, JobId, UnixMillis};
 
 /// Due delayed jobs moved in one call: enough for a full batch, few enough that the first of
@@ -50,15 +51,17 @@ pub(crate) struct Taken {
 pub(crate) struct Renewal {
     /// Jobs that are not ours any more.
     pub(crate) lost: Vec<JobId>,
+    /// Takes none of whose jobs is ours any more.
+    pub(crate) ended: Vec<Token>,
     /// Jobs that are to be cancelled, and why; told at every renewal.
     pub(crate) cancelled: Vec<(JobId, String)>,
 }
 
-impl WorkQueue {
+impl BullQueue {
     /// Takes up to `take.want` jobs.
     ///
     /// Not to be repeated after an ambiguous error: the jobs may be ours already, see
-    /// [`WorkQueue::adopt_jobs`]. Not cancel safe for the same reason.
+    /// [`BullQueue::adopt_jobs`]. Not cancel safe for the same reason.
     pub(crate) async fn move_to_active(&self, take: &Take) -> Result<Taken, Error> {
         let now = self.store.now();
         let mut args = Vec::with_capacity(13);
@@ -134,7 +137,7 @@ impl WorkQueue {
     }
 
     /// Locks one job again whose lock ran out, if it is still ours. Safe to repeat. As
-    /// [`WorkQueue::extend_locks`], over the connection its outcome goes over.
+    /// [`BullQueue::extend_locks`], over the connection its outcome goes over.
     pub(crate) async fn relock(&self, held: &Held) -> Result<bool, Error> {
         let mut args = vec![self.base.clone(), self.lock.clone()];
         args.extend(held_arguments(held));
@@ -184,16 +187,23 @@ impl WorkQueue {
     /// Stores the fleet's limits in the queue, where every BullMQ worker reads them. What the file
     /// does not name stays as it is.
     pub(crate) async fn apply_limits(&self) -> Result<(), Error> {
-        let mut args: Vec<Value> = vec![self.keys.meta().into()];
-        if let Some(concurrency) = self.settings.global_concurrency {
+        self.store.apply_limits(self.keys.meta(), &self.settings).await
+    }
+}
+
+impl Store {
+    /// Stores a queue's limits in its meta hash, whichever that is.
+    pub(super) async fn apply_limits(&self, meta: String, settings: &config::Queue) -> Result<(), Error> {
+        let mut args: Vec<Value> = vec![meta.into()];
+        if let Some(concurrency) = settings.global_concurrency {
             args.extend(["concurrency".into(), i64::from(concurrency).into()]);
         }
-        if let Some(limit) = self.settings.rate_limit {
+        if let Some(limit) = settings.rate_limit {
             let window = crate::job::millis(limit.per);
             args.extend(["max".into(), i64::from(limit.max).into(), "duration".into(), window.into()]);
         }
         if args.len() > 1 {
-            self.store.command().call("HSET", args).await?;
+            self.command().call("HSET", args).await?;
         }
         Ok(())
     }

@@ -81,10 +81,11 @@ fn read_job(queue: &QueueName, values: &mut impl Iterator<Item = Value>, now: Un
         scheduler: text(next()).map(|scheduler| Iteration { scheduler, opts: stored_opts.unwrap_or_default() }),
         stacktrace: text(next()),
         deferred_since: integer(&next()).map(UnixMillis),
+        element: None,
     }
 }
 
-fn read_data(value: Value) -> Result<Box<RawValue>, String> {
+pub(super) fn read_data(value: Value) -> Result<Box<RawValue>, String> {
     let stored = match value {
         Value::Null => return Ok(RawValue::NULL.to_owned()),
         // the script sends the length instead of what is too long

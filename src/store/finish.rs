@@ -1,5 +1,6 @@
 //! Records what became of jobs: completed, failed, retried, delayed, handed back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Value;
@@ -9,8 +10,8 @@ use super::Error;
 use super::claim::{Take, Taken};
 use super::reply::{self, Recorded};
 use super::script::FINISH_JOBS;
-use super::work::{Token, WorkQueue};
-use crate::job::{JobId, Keep, millis};
+use super::work::{BullQueue, Token};
+use crate::job::{Job, JobId, Keep, millis};
 
 /// One outcome to be recorded.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub(crate) struct Finish {
     /// Rows kept of the log.
     pub(crate) keep_logs: Option<u32>,
     pub(crate) change: Change,
+    /// The job itself, where it is an element of a list.
+    pub(crate) element: Option<Arc<Job>>,
 }
 
 /// What a job changes to.
@@ -66,7 +69,7 @@ pub(crate) enum Change {
     WaitForChildren,
 }
 
-impl WorkQueue {
+impl BullQueue {
     /// Records outcomes and, in the same step, takes jobs for free slots. The first list answers
     /// each outcome in order.
     ///

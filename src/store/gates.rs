@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::connection::Value;
 use super::script::POST_GATES;
-use super::{Error, Queue, WorkQueue, reply};
+use super::work::BullQueue;
+use super::{Error, Queue, Store, reply};
 use crate::job::{UnixMillis, millis};
 
 /// Processes looked at, at most.
@@ -39,52 +40,68 @@ impl Posted {
     }
 }
 
-impl WorkQueue {
+impl BullQueue {
     /// Shows these gates in place of what was shown before; it counts for `life`. The instance is filled in.
     ///
     /// Repeating it after an error is safe.
     pub(crate) async fn post_gates(
         &self,
         posted: &mut Posted,
-        mut gates: Vec<StoredGate>,
+        gates: Vec<StoredGate>,
         life: Duration,
     ) -> Result<(), Error> {
-        for gate in &mut gates {
-            self.store.instance().clone_into(&mut gate.instance);
-        }
-        let text = if gates.is_empty() {
-            String::new()
-        } else {
-            serde_json::to_string(&gates).expect("texts and numbers are always JSON")
-        };
-        let mut args = vec![self.now(), millis(life).into(), text.as_str().into()];
-        args.extend(posted.texts.iter().filter(|old| **old != text).map(|old| Value::from(old.as_str())));
-        if !text.is_empty() && !posted.texts.contains(&text) {
-            posted.texts.push(text.clone());
-        }
-        self.store.command().script(&POST_GATES, &self.keys.gates(), args).await?;
-        posted.texts.retain(|shown| *shown == text);
-        Ok(())
+        post(&self.store, &self.keys.gates(), posted, gates, life).await
     }
+}
+
+/// As [`BullQueue::post_gates`], under this key.
+pub(super) async fn post(
+    store: &Store,
+    key: &str,
+    posted: &mut Posted,
+    mut gates: Vec<StoredGate>,
+    life: Duration,
+) -> Result<(), Error> {
+    for gate in &mut gates {
+        store.instance().clone_into(&mut gate.instance);
+    }
+    let text = if gates.is_empty() {
+        String::new()
+    } else {
+        serde_json::to_string(&gates).expect("texts and numbers are always JSON")
+    };
+    let mut args = vec![store.now().0.into(), millis(life).into(), text.as_str().into()];
+    args.extend(posted.texts.iter().filter(|old| **old != text).map(|old| Value::from(old.as_str())));
+    if !text.is_empty() && !posted.texts.contains(&text) {
+        posted.texts.push(text.clone());
+    }
+    store.command().script(&POST_GATES, key, args).await?;
+    posted.texts.retain(|shown| *shown == text);
+    Ok(())
 }
 
 impl Queue {
     /// The handlers of the queue that some process can do nothing with for now.
     pub async fn gates(&self) -> Result<Vec<StoredGate>, Error> {
-        let from = format!("({}", self.store.now());
-        let args = vec![self.keys.gates().into(), from.into(), "+inf".into(), "LIMIT".into(), 0.into(), MOST.into()];
-        let texts = reply::texts("ZRANGEBYSCORE", self.store.command().call("ZRANGEBYSCORE", args).await?)?;
-        // what another version wrote in another way is left out
-        let mut gates: Vec<StoredGate> =
-            texts.iter().filter_map(|text| serde_json::from_str::<Vec<_>>(text).ok()).flatten().collect();
-        gates.sort_by(|a, b| (&a.handler, &a.instance).cmp(&(&b.handler, &b.instance)));
-        Ok(gates)
+        read(&self.store, &self.keys.gates()).await
     }
+}
+
+/// As [`Queue::gates`], under this key.
+pub(super) async fn read(store: &Store, key: &str) -> Result<Vec<StoredGate>, Error> {
+    let from = format!("({}", store.now());
+    let args = vec![key.into(), from.into(), "+inf".into(), "LIMIT".into(), 0.into(), MOST.into()];
+    let texts = reply::texts("ZRANGEBYSCORE", store.command().call("ZRANGEBYSCORE", args).await?)?;
+    // what another version wrote in another way is left out
+    let mut gates: Vec<StoredGate> =
+        texts.iter().filter_map(|text| serde_json::from_str::<Vec<_>>(text).ok()).flatten().collect();
+    gates.sort_by(|a, b| (&a.handler, &a.instance).cmp(&(&b.handler, &b.instance)));
+    Ok(gates)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Store;
+    use super::super::WorkQueue;
     use super::super::testing::Server;
     use super::*;
     use crate::config;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::config::OWN_ROOT;
+use crate::config::list::hash_tag;
 use crate::job::{JobId, QueueName, State};
 
 #[cfg(feature = "app")]
@@ -141,9 +142,82 @@ impl Keys {
     }
 }
 
+/// The keys of a list that is a queue. Cheap to clone.
+///
+/// All but the list itself begin with `KEY:oxherd:`, KEY in braces where it has no hash tag, so that all are in one slot.
+#[derive(Debug, Clone)]
+pub(crate) struct ListKeys {
+    key: Arc<str>,
+    root: Arc<str>,
+}
+
+impl ListKeys {
+    pub(crate) fn new(key: &str) -> Self {
+        let root = match hash_tag(key) {
+            Some(_) => format!("{key}:{OWN_ROOT}:"),
+            None => format!("{{{key}}}:{OWN_ROOT}:"),
+        };
+        Self { key: key.into(), root: root.into() }
+    }
+
+    /// The list itself.
+    pub(crate) fn list(&self) -> &str {
+        &self.key
+    }
+
+    /// What the keys beside it begin with.
+    pub(crate) fn root(&self) -> &str {
+        &self.root
+    }
+
+    fn beside(&self, name: &str) -> String {
+        format!("{}{name}", self.root)
+    }
+
+    /// Whether it is paused, and its limits.
+    pub(crate) fn meta(&self) -> String {
+        self.beside("meta")
+    }
+
+    /// Rings for those who could not take anything.
+    pub(crate) fn marker(&self) -> String {
+        self.beside("marker")
+    }
+
+    /// The same for one process, by the first part of its tokens.
+    pub(crate) fn marker_of(&self, incarnation: &str) -> String {
+        self.beside(&format!("marker:{incarnation}"))
+    }
+
+    /// Elements that wait for their next attempt.
+    pub(crate) fn delayed(&self) -> String {
+        self.beside("delayed")
+    }
+
+    pub(crate) fn dead(&self) -> String {
+        self.beside("dead")
+    }
+
+    /// As [`Keys::gates`].
+    pub(crate) fn gates(&self) -> String {
+        self.beside("gates")
+    }
+
+    /// Whether a key is the list or one beside it.
+    pub(crate) fn covers(&self, key: &[u8]) -> bool {
+        key == self.key.as_bytes() || key.starts_with(self.root.as_bytes())
+    }
+}
+
 /// As [`Keys::orders`].
 pub(crate) fn orders(prefix: &str) -> String {
     format!("{prefix}:oxherd.orders")
+}
+
+/// Whether a key stands beside some list that is a queue, whoever works it.
+pub(crate) fn is_beside_a_list(key: &[u8]) -> bool {
+    let part = format!(":{OWN_ROOT}:");
+    key.windows(part.len()).any(|window| window == part.as_bytes())
 }
 
 /// The field of a job's hash that says it is to be cancelled.

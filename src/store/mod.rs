@@ -22,7 +22,9 @@ mod flow;
 mod gates;
 mod keys;
 mod keyspace;
+mod layout;
 mod limits;
+mod list;
 mod moves;
 mod orphans;
 mod queue;
@@ -60,7 +62,7 @@ pub use app::Swept;
 pub(crate) use app::{AppStore, Begun, Stored};
 pub use cancel::Cancellation;
 pub(crate) use cancel::Order;
-pub(crate) use claim::{Take, Taken};
+pub(crate) use claim::{Renewal, Take, Taken};
 pub(crate) use connection::{Connection, Link, Role, Value};
 pub use embedded::Embedding;
 pub use error::Error;
@@ -77,6 +79,8 @@ pub(crate) use keys::{Keys, escaped};
 #[cfg(feature = "http")]
 pub(crate) use keyspace::Filled;
 pub(crate) use keyspace::{Collection, Cursor as KeyCursor, Guard, Keyspace, Sieve, Trimmed, Trimming};
+pub(crate) use list::Bell;
+pub use list::{Dead, Delayed, Holder, List, ListOverview, Waiting};
 pub use moves::Reset;
 pub use orphans::{Orphan, OrphanKind, Orphans, YOUNGEST};
 pub use queue::{Counts, MAX_PAGE, Overview, Queue, StoredRateLimit};
@@ -92,10 +96,11 @@ pub use select::{Selected, Selection};
 pub use server::{ServerInfo, ServerKind, ServerUsage};
 pub use subscription::{Heard, Message, Subscription};
 
+pub(crate) use layout::WorkQueue;
 pub use update::Update;
 pub use updates::{EntryId, NoEntryId, StatusMessage, Updates};
 pub use walk::Cursor;
-pub(crate) use work::{Held, Token, WorkQueue};
+pub(crate) use work::{Held, Token};
 
 use clock::ServerClock;
 use embedded::Embedded;
@@ -236,6 +241,11 @@ impl Store {
         &self.inner.instance
     }
 
+    /// What the tokens of this process begin with.
+    pub(crate) fn incarnation(&self) -> String {
+        incarnation_of(&self.inner.instance)
+    }
+
     /// Where the server is, for messages.
     pub fn address(&self) -> &str {
         self.inner.command.server()
@@ -262,6 +272,11 @@ impl Store {
     /// For calls that wait in the server; opened at first use.
     pub(crate) async fn blocking(&self) -> Result<&Connection, Error> {
         self.inner.blocking.get_or_try_init(|| Connection::open(&self.inner.redis, Role::Blocking)).await
+    }
+
+    /// As [`Store::blocking`], a connection of its own for who waits in another way.
+    pub(crate) async fn blocking_apart(&self) -> Result<Connection, Error> {
+        Connection::open(&self.inner.redis, Role::Blocking).await
     }
 
     /// For lock renewal, so that nothing delays it; opened at first use.
@@ -330,6 +345,11 @@ impl Store {
         let next = reply::text("SCAN", part())?;
         Ok(((next != "0").then_some(next), reply::texts("SCAN", part())?))
     }
+}
+
+/// What the lock tokens of a process begin with: the random end of its name.
+pub(crate) fn incarnation_of(instance: &str) -> String {
+    instance.rsplit('-').next().unwrap_or(instance).replace(':', "")
 }
 
 /// Compares the clocks each minute, and when a link comes back: it may lead to another server. Starts a private server

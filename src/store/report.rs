@@ -8,7 +8,7 @@ use super::Value;
 use super::error::Error;
 use super::reply::{self, Code};
 use super::script::REPORT_JOBS;
-use super::work::{Token, WorkQueue};
+use super::work::{BullQueue, Token};
 use crate::job::{Job, JobId};
 
 /// What one job tells.
@@ -23,17 +23,28 @@ pub(crate) struct JobReport<'a> {
     pub(crate) doubtful: usize,
     /// Rows kept of the log.
     pub(crate) keep_logs: Option<u32>,
+    /// The job itself, where it is an element of a list.
+    pub(crate) element: Option<&'a Job>,
 }
 
 impl<'a> JobReport<'a> {
     /// Of a job that has nothing to tell so far.
     pub(crate) fn of(job: &'a Job, token: &'a Token) -> Self {
         let keep_logs = job.opts.keep_logs;
-        Self { id: &job.id, token, progress: None, data: None, rows: &[], doubtful: 0, keep_logs }
+        Self {
+            id: &job.id,
+            token,
+            progress: None,
+            data: None,
+            rows: &[],
+            doubtful: 0,
+            keep_logs,
+            element: job.element.is_some().then_some(job),
+        }
     }
 }
 
-impl WorkQueue {
+impl BullQueue {
     /// Writes reports and answers each. Safe to repeat when the rows that may be there already are counted.
     pub(crate) async fn report_jobs(&self, reports: &[JobReport<'_>]) -> Result<Vec<Result<(), Code>>, Error> {
         let rows: usize = reports.iter().map(|report| report.rows.len()).sum();

@@ -6,7 +6,7 @@ use super::Error;
 use super::finish::keep_argument;
 use super::reply;
 use super::script::{MOVE_STALLED_JOBS_TO_WAIT, PRUNE_FINISHED};
-use super::work::WorkQueue;
+use super::work::BullQueue;
 use crate::job::{JobId, Keep, State, millis};
 
 /// Jobs put back in one call. Each is looked for in the active list, from the end it is nearer to: among 20,000 that
@@ -42,7 +42,7 @@ impl Rescued {
     }
 }
 
-impl WorkQueue {
+impl BullQueue {
     /// Puts jobs of these queues back whose worker has gone, in one call; an answer per queue, in
     /// order. Safe to repeat, and to be repeated for queues that have more to be put back; only looks for
     /// work where another worker's check is younger than the interval.

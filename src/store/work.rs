@@ -10,9 +10,9 @@ use super::keys::Keys;
 use crate::config;
 use crate::job::{JobId, QueueName, millis};
 
-/// A worker's hold on one queue. Its operations are in `claim`, `finish` and `upkeep`.
+/// A worker's hold on one queue of BullMQ's. Its operations are in `claim`, `finish` and `upkeep`.
 #[derive(Clone)]
-pub(crate) struct WorkQueue {
+pub(crate) struct BullQueue {
     pub(super) store: Store,
     pub(super) name: QueueName,
     pub(super) keys: Keys,
@@ -29,7 +29,7 @@ pub(crate) struct WorkQueue {
     pub(super) settings: config::Queue,
 }
 
-impl WorkQueue {
+impl BullQueue {
     /// `worker` is stored with each job taken; `always` publishes status messages also when
     /// nobody listens on this server, as somebody may on a replica.
     pub(crate) fn new(
@@ -100,14 +100,11 @@ pub(super) fn status_arguments(status: &config::Status, queue: &QueueName, attem
         [one] if !always && stream.is_none() && !one.contains("{tenant}") => one.clone(),
         _ => "*".to_owned(),
     };
-    // a JSON pointer's steps, escapes undone (RFC 6901)
-    let tenant: Vec<String> =
-        status.tenant.split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~")).collect();
     let words: serde_json::Map<_, _> =
         config::Status::WORDS.iter().map(|(state, _)| ((*state).to_owned(), status.word(state).into())).collect();
     let settings = json!({
         "channels": channels,
-        "tenant": tenant,
+        "tenant": pointer_steps(&status.tenant),
         "full": status.format == config::StatusFormat::Full,
         "words": words,
         "queue": queue,
@@ -116,6 +113,11 @@ pub(super) fn status_arguments(status: &config::Status, queue: &QueueName, attem
         "kept": stream.map(|stream| stream.max_length.to_string()),
     });
     [probe.into(), settings.to_string().into()]
+}
+
+/// A JSON pointer's steps, escapes undone (RFC 6901).
+pub(super) fn pointer_steps(pointer: &str) -> Vec<String> {
+    pointer.split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~")).collect()
 }
 
 /// A job whose lock is held.

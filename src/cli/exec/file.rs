@@ -125,6 +125,7 @@ impl JobFile {
             stalled: self.stalled_counter,
             deferred_failure: None,
             deferred_since: None,
+            element: None,
             parent_key: self.parent_key,
             scheduler: self.repeat_job_key.map(|scheduler| Iteration { scheduler, opts: stored_opts }),
             stacktrace: self.stacktrace.map(|list| list.to_string()),

@@ -234,6 +234,7 @@ impl<'a> Play<'a> {
             log: self.logs.remove(&job.id).unwrap_or_default(),
             keep_logs: job.opts.keep_logs,
             change: change(&job, verdict, &self.queue.policy),
+            element: None,
         };
         let take = match rest {
             [] => None,

@@ -5,8 +5,9 @@ use crate::store::WorkQueue;
 /// Nothing depends on it: where Redis does not answer it is left unsaid.
 pub(super) async fn tell(queue: &WorkQueue) {
     let name = queue.name();
-    let neighbours = match queue.store().queue(name).neighbours().await {
-        Ok(neighbours) => neighbours,
+    let neighbours = match queue.neighbours().await {
+        Ok(Some(neighbours)) => neighbours,
+        Ok(None) => return,
         Err(error) => {
             tracing::debug!(queue = %name, %error, "cannot see who else works the queue");
             return;

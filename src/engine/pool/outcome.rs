@@ -68,7 +68,7 @@ impl Pool {
         }
     }
 
-    fn pending_for(&self, slot: Slot, job: &Job, rest: Part, token: &Token, outcome: Outcome) -> Pending {
+    fn pending_for(&self, slot: Slot, job: &Arc<Job>, rest: Part, token: &Token, outcome: Outcome) -> Pending {
         let policy = &self.settings.config.policy;
         let now = self.settings.queue.store().now();
         let verdict = crate::job::verdict::judge(job, outcome, policy, now, fastrand::f64());
@@ -89,6 +89,7 @@ impl Pool {
             doubtful: rest.doubtful,
             keep_logs: job.opts.keep_logs,
             change: change(job, verdict, policy),
+            element: job.element.is_some().then(|| Arc::clone(job)),
         };
         Pending { slot, finish, verdict: told, asked: false }
     }

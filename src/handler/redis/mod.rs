@@ -104,15 +104,15 @@ impl Run<'_, '_> {
 
 impl Keeper {
     /// Checks the settings. Opens no connection; `queues` is the server of the queues, and theirs are the keys that are
-    /// never touched, there and elsewhere.
-    pub fn new(config: RedisHandler, queues: &config::Redis) -> Result<Self, Refused> {
+    /// never touched, there and elsewhere; so are `lists` that are queues.
+    pub fn new(config: RedisHandler, queues: &config::Redis, lists: &[String]) -> Result<Self, Refused> {
         if let Some((key, invalid)) = config.problems(&queues.prefix).into_iter().next() {
             return Err(Refused::Setting { key, invalid });
         }
         let task = Task::new(&config.task)?;
         let mut server = config.server.clone().unwrap_or_else(|| queues.clone());
         server.database = config.database.unwrap_or(server.database);
-        let guard = Guard::new(&queues.prefix, &config.protect);
+        let guard = Guard::new(&queues.prefix, &config.protect).with_lists(lists);
         Ok(Self { inner: Arc::new(Inner { task, guard, line: Line::new(server), config }) })
     }
 }

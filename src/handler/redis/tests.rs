@@ -60,7 +60,7 @@ impl House {
     }
 
     pub(super) fn keeper(&self, config: RedisHandler) -> Keeper {
-        Keeper::new(config, &self.server.config()).unwrap()
+        Keeper::new(config, &self.server.config(), &["work".to_owned()]).unwrap()
     }
 
     pub(super) async fn run(&self, config: RedisHandler, data: &str) -> Outcome {

@@ -19,6 +19,7 @@ fn job(opts: &str) -> Job {
         scheduler: None,
         stacktrace: None,
         deferred_since: None,
+        element: None,
     }
 }
 

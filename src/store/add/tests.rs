@@ -57,6 +57,7 @@ impl Rig {
             doubtful: 0,
             keep_logs: None,
             change,
+            element: None,
         };
         self.work().finish_jobs(std::iter::once(&finish), None).await.unwrap();
     }
@@ -351,6 +352,7 @@ async fn a_kept_job_is_told_of_when_it_is_added() {
         doubtful: 0,
         keep_logs: None,
         change,
+        element: None,
     };
     work.finish_jobs(std::iter::once(&finish), None).await.unwrap();
     let mut told = Vec::new();

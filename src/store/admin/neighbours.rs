@@ -2,7 +2,7 @@
 //! at start. Protocol: §1.2, §5.16.1, §6.3, §9.1.
 
 use super::super::connection::Value;
-use super::super::work::WorkQueue;
+use super::super::work::BullQueue;
 use super::super::{Error, Queue, reply};
 use crate::config::Placement;
 
@@ -104,7 +104,7 @@ impl Queue {
     }
 }
 
-impl WorkQueue {
+impl BullQueue {
     /// Stores where jobs wait while the queue is paused, so that every process of ours does alike, and our version where
     /// no client has stored one. Moves the jobs of a paused queue there where that makes it safe. Safe to repeat.
     pub(crate) async fn open_queue(&self) -> Result<(), Error> {

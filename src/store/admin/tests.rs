@@ -104,6 +104,7 @@ impl Rig {
             doubtful: 0,
             keep_logs: None,
             change,
+            element: None,
         };
         self.work().finish_jobs(std::iter::once(&finish), None).await.unwrap();
     }

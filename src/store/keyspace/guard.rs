@@ -7,27 +7,40 @@ use bytes::Bytes;
 use super::Keyspace;
 use crate::config::OWN_ROOT;
 use crate::job::glob;
+use crate::store::keys::ListKeys;
 use crate::store::{Error, keys};
 
 /// Bases that are remembered; beyond that they are asked for again.
 const REMEMBERED: usize = 50_000;
 
-/// What is protected by its name: everything under the queues' prefix, oxherd's own keys, and what the operator lists.
+/// What is protected by its name: everything under the queues' prefix, oxherd's own keys, those beside lists that are queues too,
+/// and what the operator lists.
 #[derive(Debug, Clone)]
 pub(crate) struct Guard {
     roots: Vec<String>,
     /// Names of keys, with `*` and `?` for others.
     listed: Vec<String>,
+    lists: Vec<ListKeys>,
 }
 
 impl Guard {
     pub(crate) fn new(prefix: &str, listed: &[String]) -> Self {
-        Self { roots: [prefix, OWN_ROOT].map(|root| format!("{root}:")).into(), listed: listed.to_vec() }
+        let roots = [prefix, OWN_ROOT].map(|root| format!("{root}:")).into();
+        Self { roots, listed: listed.to_vec(), lists: Vec::new() }
+    }
+
+    /// And these lists, which are queues.
+    pub(crate) fn with_lists(mut self, keys: &[String]) -> Self {
+        self.lists = keys.iter().map(|key| ListKeys::new(key)).collect();
+        self
     }
 
     /// Whether the key is protected by its name alone.
     pub(crate) fn covers(&self, key: &[u8]) -> bool {
-        self.roots.iter().any(|root| key.starts_with(root.as_bytes())) || {
+        let own = self.roots.iter().any(|root| key.starts_with(root.as_bytes()))
+            || self.lists.iter().any(|list| list.covers(key))
+            || keys::is_beside_a_list(key);
+        own || {
             let text = String::from_utf8_lossy(key);
             self.listed.iter().any(|listed| glob::covers(listed, &text))
         }

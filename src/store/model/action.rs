@@ -325,6 +325,7 @@ impl Performer {
             doubtful: 0,
             keep_logs: None,
             change,
+            element: None,
         };
         let (recorded, _) = self.work().finish_jobs(std::iter::once(&finish), None).await.unwrap();
         match &recorded[0] {

@@ -65,7 +65,7 @@ struct Long {
 async fn f79_no_call_takes_more_than_50_ms_on_a_very_long_queue() {
     let long = Long::new().await;
     Box::pin(looking::all(&long)).await;
-    working::all(&long).await;
+    Box::pin(working::all(&long)).await;
     moving::all(&long).await;
     Box::pin(keeping::all(&long)).await;
     #[cfg(feature = "app")]

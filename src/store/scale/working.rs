@@ -143,6 +143,7 @@ async fn locks(long: &Long) {
                 rows: &rows,
                 doubtful: 0,
                 keep_logs: None,
+                element: None,
             })
             .collect();
         assert!(work.report_jobs(&reports).await.unwrap().iter().all(Result::is_ok));
@@ -240,5 +241,14 @@ async fn schedules(long: &Long) {
 }
 
 fn finish(id: JobId, token: &str, change: Change) -> Finish {
-    Finish { id, token: token.into(), progress: None, log: Vec::new(), doubtful: 0, keep_logs: None, change }
+    Finish {
+        id,
+        token: token.into(),
+        progress: None,
+        log: Vec::new(),
+        doubtful: 0,
+        keep_logs: None,
+        change,
+        element: None,
+    }
 }

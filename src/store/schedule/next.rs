@@ -7,7 +7,8 @@ use super::{Definition, Members, flag, head, members, optional};
 use crate::job::series::is_first_shape;
 use crate::job::{Job, JobId, JobOptions, SchedulerSpec, SpecError, UnixMillis, millis};
 use crate::store::script::ADD_NEXT_ITERATION;
-use crate::store::{Error, Value, WorkQueue, reply};
+use crate::store::work::BullQueue;
+use crate::store::{Error, Value, reply};
 
 /// What became of the iteration that should follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub(crate) enum NextIteration {
     Legacy,
 }
 
-impl WorkQueue {
+impl BullQueue {
     /// Has an iteration that was taken followed by the next one, once for all who try. Safe to repeat, also while others
     /// do; safe to cancel.
     ///

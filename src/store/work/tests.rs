@@ -12,7 +12,7 @@ mod status;
 use serde_json::value::RawValue;
 
 use super::super::testing::Server;
-use super::super::{Change, Finish, Queue, Recorded, Take, Taken};
+use super::super::{Change, Finish, Queue, Recorded, Take, Taken, WorkQueue};
 use super::*;
 use crate::job::{JobOptions, Keep, NewJob, UnixMillis};
 
@@ -102,6 +102,7 @@ fn outcome(id: &str, token: &str, change: Change) -> Finish {
         doubtful: 0,
         keep_logs: None,
         change,
+        element: None,
     }
 }
 

@@ -32,7 +32,7 @@ async fn of_queues(house: &House) -> String {
 async fn f149_a_hostile_pattern_keeps_the_handler_from_being_built() {
     let house = House::new().await;
     for pattern in ["*", "b*", "bull:*", "??*", "{data.pattern}", "{data.pattern}*", "oxherd:*"] {
-        let refused = Keeper::new(RedisHandler::new(delete(pattern)), &house.server.config()).err();
+        let refused = Keeper::new(RedisHandler::new(delete(pattern)), &house.server.config(), &[]).err();
         let text = refused.unwrap_or_else(|| panic!("{pattern} is not refused")).to_string();
         assert!(text.starts_with("match: "), "{text}");
     }
@@ -87,6 +87,27 @@ async fn f149_nothing_of_a_queue_passes_the_sieve() {
     names.sort();
     assert_eq!(names, ["bulk:1", "bulky", "oxherdish", "shop:cart:1"]);
     assert_eq!(usize::try_from(protected).unwrap(), keys.len() - 4);
+}
+
+#[tokio::test]
+async fn f149_lists_that_are_queues_and_what_stands_beside_them_are_left_alone() {
+    let house = House::new().await;
+    for key in ["work", "{work}:oxherd:held:one:1", "{work}:oxherd:dead", "{other}:oxherd:dead", "works", "work:cache"]
+    {
+        house.redis(&format!("RPUSH {key} 1")).await;
+    }
+    let said = house.done(delete("work*"), "null").await;
+    assert_eq!((&said["deletedCount"], &said["protectedCount"]), (&2.into(), &1.into()));
+    let guard = Guard::new("bull", &[]).with_lists(&["work".to_owned(), "{a}:b".to_owned()]);
+    for key in
+        ["work", "{work}:oxherd:held:one:1", "{work}:oxherd:dead", "{other}:oxherd:dead", "{a}:b", "{a}:b:oxherd:meta"]
+    {
+        assert!(guard.covers(key.as_bytes()), "{key}");
+    }
+    for key in ["works", "work:cache", "{work}", "{a}:c", "oxherds:1"] {
+        assert!(!guard.covers(key.as_bytes()), "{key}");
+    }
+    assert_eq!(house.redis("EXISTS work {work}:oxherd:held:one:1 {work}:oxherd:dead {other}:oxherd:dead").await, "4");
 }
 
 #[tokio::test]
