@@ -120,6 +120,54 @@ function children(ref) {
   });
 }
 
+/** What stands beside the queues (docs/app.md): whatever is asked for is done by the daemon, and ends with the job. */
+function beside(attempt) {
+  const call = (op, args = {}) =>
+    new Promise((fulfil, reject) => {
+      const n = (asked += 1);
+      attempt.asked.add(n);
+      questions.set(n, (told) => {
+        attempt.asked.delete(n);
+        if (told.error === undefined) {
+          fulfil(told.result);
+        } else {
+          reject(new Error(told.error));
+        }
+      });
+      send(JSON.stringify({ t: 'app', ref: attempt.ref, n, op, args }));
+    });
+  const value = (answer) => (answer.found ? answer.value : undefined);
+  /** A time to live is a text, such as "30s", or a number of ms. */
+  const kept = ({ ttl, tags } = {}) => ({ ttl: typeof ttl === 'number' ? `${Math.ceil(ttl)}ms` : ttl, tags });
+  const cache = {
+    get: async (key) => value(await call('cache.get', { key })),
+    getMany: async (keys) => (await call('cache.getMany', { keys })).map(value),
+    set: async (key, made, keep) => {
+      await call('cache.set', { key, value: made ?? null, ...kept(keep) });
+    },
+    delete: async (...keys) => (await call('cache.delete', { keys })).deleted,
+    deleteTag: async (tag) => (await call('cache.deleteTag', { tag })).deleted,
+    getOrSet: async (key, make, keep) => {
+      const begun = await call('cache.begin', { key, ...kept(keep) });
+      if (begun.found) {
+        return begun.value;
+      }
+      const { ticket } = begun;
+      let made;
+      try {
+        made = (await make()) ?? null;
+      } catch (error) {
+        await call('cache.leave', { ticket }).catch(() => {});
+        throw error;
+      }
+      // whoever made it has it, stored or not
+      await call('cache.fill', { ticket, value: made }).catch(() => {});
+      return made;
+    },
+  };
+  return { call, cache };
+}
+
 /** Of all groups of children those asked for, or all, each with its cursor of 0: nothing is left. */
 function dependencies(all, asked) {
   const { processed, unprocessed, failed, ignored } = all;
@@ -216,6 +264,7 @@ class Job {
     this.getChildrenValues = async () => (await children(frame.ref)).processed;
     this.getIgnoredChildrenFailures = async () => (await children(frame.ref)).ignored;
     this.getDependenciesCount = async (asked) => counts(await children(frame.ref), asked);
+    this.app = beside(attempt);
     this.getDependencies = async (asked) => dependencies(await children(frame.ref), asked);
   }
 
@@ -252,6 +301,7 @@ function ended(attempt, frame) {
   if (running.delete(attempt.ref)) {
     send(frame);
   }
+  attempt.asked.forEach((n) => questions.delete(n));
   if (draining && running.size === 0) {
     leave(0);
   }
@@ -263,7 +313,7 @@ function failed(attempt, stated) {
 
 async function run(processor, frame) {
   const controller = new AbortController();
-  const attempt = { ref: frame.ref, tag: `"ref":${JSON.stringify(frame.ref)}`, controller, moved: undefined };
+  const attempt = { ref: frame.ref, tag: `"ref":${JSON.stringify(frame.ref)}`, controller, moved: undefined, asked: new Set() };
   running.set(attempt.ref, attempt);
   try {
     const value = await processor(new Job(frame, attempt), frame.bullmq?.token ?? '', controller.signal);
@@ -291,6 +341,7 @@ function hear(frame, processor) {
       running.get(frame.ref)?.controller.abort(frame.reason);
       break;
     case 'told':
+    case 'app':
       questions.get(frame.n)?.(frame);
       questions.delete(frame.n);
       break;

@@ -43,13 +43,115 @@ class OxherdWaitForChildren extends RuntimeException
 {
 }
 
+/** Something asked for of what stands beside the queues was not done. */
+class OxherdAppError extends RuntimeException
+{
+}
+
+/** What stands beside the queues (docs/app.md): whatever is asked for is done by the daemon. */
+final class OxherdApp
+{
+    public readonly OxherdCache $cache;
+
+    public function __construct(private readonly OxherdWire $wire, private readonly string $ref)
+    {
+        $this->cache = new OxherdCache($this);
+    }
+
+    /** One operation, as docs/app.md lists them. Waits for the answer. */
+    public function call(string $op, array $args = []): mixed
+    {
+        return $this->wire->ask($this->ref, $op, $args);
+    }
+}
+
+/** Values that can be made again. Keys are made by OxherdCache::key(). */
+final class OxherdCache
+{
+    public function __construct(private readonly OxherdApp $app)
+    {
+    }
+
+    public static function key(string $entity, string $operation, array $ids = [], ?string $variant = null): array
+    {
+        $key = ['entity' => $entity, 'operation' => $operation, 'ids' => (object) $ids];
+        return $variant === null ? $key : $key + ['variant' => $variant];
+    }
+
+    /** The value; null where it is known that there is nothing, the default where nothing is known. */
+    public function get(array $key, mixed $default = null): mixed
+    {
+        $told = $this->app->call('cache.get', ['key' => $key]);
+        return $told['found'] ? $told['value'] : $default;
+    }
+
+    /** Several values, in the order asked for. */
+    public function getMany(array $keys, mixed $default = null): array
+    {
+        $read = static fn (array $told): mixed => $told['found'] ? $told['value'] : $default;
+        return array_map($read, $this->app->call('cache.getMany', ['keys' => array_values($keys)]));
+    }
+
+    /** Stores a value, for so many seconds at most. */
+    public function set(array $key, mixed $value, ?float $ttl = null, array $tags = []): void
+    {
+        $this->app->call('cache.set', ['key' => $key, 'value' => $value] + self::kept($ttl, $tags));
+    }
+
+    /** Deletes values; how many there were. */
+    public function delete(array ...$keys): int
+    {
+        return $this->app->call('cache.delete', ['keys' => $keys])['deleted'];
+    }
+
+    /** Deletes the values that bear a tag; how many there were. */
+    public function deleteTag(string $tag): int
+    {
+        return $this->app->call('cache.deleteTag', ['tag' => $tag])['deleted'];
+    }
+
+    /** The value, made by the function where it is not there, once for all processes that ask for it. */
+    public function getOrSet(array $key, callable $make, ?float $ttl = null, array $tags = []): mixed
+    {
+        $begun = $this->app->call('cache.begin', ['key' => $key] + self::kept($ttl, $tags));
+        if ($begun['found']) {
+            return $begun['value'];
+        }
+        try {
+            $value = $make();
+        } catch (Throwable $error) {
+            $this->quietly('cache.leave', ['ticket' => $begun['ticket']]);
+            throw $error;
+        }
+        $this->quietly('cache.fill', ['ticket' => $begun['ticket'], 'value' => $value]);
+        return $value;
+    }
+
+    /** Whoever made a value has it, stored or not. */
+    private function quietly(string $op, array $args): void
+    {
+        try {
+            $this->app->call($op, $args);
+        } catch (OxherdAppError) {
+        }
+    }
+
+    private static function kept(?float $ttl, array $tags): array
+    {
+        $kept = ['tags' => array_values($tags)];
+        return $ttl === null ? $kept : $kept + ['ttl' => OxherdWire::milliseconds($ttl)];
+    }
+}
+
 /** What a job may use while it runs. */
 final class Oxherd
 {
+    public readonly OxherdApp $app;
     private ?string $reason = null;
 
     public function __construct(private readonly OxherdWire $wire, private readonly string $ref)
     {
+        $this->app = new OxherdApp($wire, $ref);
     }
 
     /** How far the job is: any JSON, usually a number up to 100. */
@@ -116,6 +218,10 @@ final class OxherdWire
     private array $waiting = [];
     private ?string $ref = null;
     private ?Oxherd $context = null;
+    /** Things asked for so far. */
+    private int $asked = 0;
+    /** The answer to the last of them. */
+    private ?array $told = null;
 
     /** @param resource $in @param resource $out */
     public function __construct(private $in, private $out)
@@ -158,6 +264,21 @@ final class OxherdWire
     public function attend(): void
     {
         $this->read(false);
+    }
+
+    /** Asks the daemon for something and waits for the answer; pings and cancellations are attended to meanwhile. */
+    public function ask(string $ref, string $op, array $args): mixed
+    {
+        $this->told = null;
+        $this->asked += 1;
+        $this->send(['t' => 'app', 'ref' => $ref, 'n' => $this->asked, 'op' => $op, 'args' => (object) $args]);
+        while ($this->told === null) {
+            $this->read(true);
+        }
+        if (isset($this->told['error'])) {
+            throw new OxherdAppError((string) $this->told['error']);
+        }
+        return $this->told['result'] ?? null;
     }
 
     public static function milliseconds(float $seconds): string
@@ -205,6 +326,11 @@ final class OxherdWire
                 break;
             case 'ping':
                 $this->send(['t' => 'pong', 'n' => $frame['n'] ?? null]);
+                break;
+            case 'app':
+                if (($frame['n'] ?? null) === $this->asked) {
+                    $this->told = $frame;
+                }
                 break;
             case 'cancel':
                 $reason = (string) ($frame['reason'] ?? 'no reason given');

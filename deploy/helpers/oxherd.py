@@ -24,6 +24,7 @@ import concurrent.futures
 import importlib
 import importlib.util
 import inspect
+import itertools
 import json
 import os
 import queue
@@ -58,12 +59,116 @@ class Cancelled(Exception):
     """For functions that stop because they were told to."""
 
 
+class AppError(Exception):
+    """Something asked for of what stands beside the queues was not done."""
+
+
+def Key(entity, operation, variant=None, **ids):
+    """The key of a value of the cache."""
+    key = {"entity": entity, "operation": operation, "ids": ids}
+    return key if variant is None else {**key, "variant": variant}
+
+
+class App:
+    """What stands beside the queues (docs/app.md): whatever is asked for is done by the daemon. In an async function
+    everything here is to be awaited."""
+
+    def __init__(self, job):
+        self._job = job
+        self.cache = Cache(self)
+
+    def call(self, op, args=None):
+        """One operation, as docs/app.md lists them."""
+        return self._then(op, args or {}, lambda told: told)
+
+    def _ask(self, op, args):
+        return self._job._wire.ask(self._job._ref, op, args)
+
+    def _then(self, op, args, read):
+        answer = self._ask(op, args)
+        if self._job._is_async:
+            return self._awaited(answer, read)
+        return read(answer.result())
+
+    async def _awaited(self, answer, read):
+        return read(await asyncio.wrap_future(answer))
+
+
+class Cache:
+    """Values that can be made again. Keys are made by Key(...)."""
+
+    def __init__(self, app):
+        self._app = app
+
+    def get(self, key, default=None):
+        """The value; None where it is known that there is nothing, the default where nothing is known."""
+        return self._app._then("cache.get", {"key": key}, lambda told: told["value"] if told["found"] else default)
+
+    def get_many(self, keys, default=None):
+        """Several values, in the order asked for."""
+
+        def read(told):
+            return [one["value"] if one["found"] else default for one in told]
+
+        return self._app._then("cache.getMany", {"keys": list(keys)}, read)
+
+    def set(self, key, value, ttl=None, tags=()):
+        """Stores a value, for so many seconds at most."""
+        args = {"key": key, "value": value, **kept(ttl, tags)}
+        return self._app._then("cache.set", args, lambda told: None)
+
+    def delete(self, *keys):
+        """Deletes values; how many there were."""
+        return self._app._then("cache.delete", {"keys": keys}, lambda told: told["deleted"])
+
+    def delete_tag(self, tag):
+        """Deletes the values that bear a tag; how many there were."""
+        return self._app._then("cache.deleteTag", {"tag": tag}, lambda told: told["deleted"])
+
+    def get_or_set(self, key, make, ttl=None, tags=()):
+        """The value, made by make() where it is not there, once for all processes that ask for it."""
+        args = {"key": key, **kept(ttl, tags)}
+        if self._app._job._is_async:
+            return self._get_or_set(args, make)
+        begun = self._app._ask("cache.begin", args).result()
+        if begun["found"]:
+            return begun["value"]
+        try:
+            value = make()
+        except BaseException:
+            self._app._ask("cache.leave", {"ticket": begun["ticket"]})
+            raise
+        self._app._ask("cache.fill", {"ticket": begun["ticket"], "value": value}).exception()
+        return value  # whoever made it has it, stored or not
+
+    async def _get_or_set(self, args, make):
+        begun = await asyncio.wrap_future(self._app._ask("cache.begin", args))
+        if begun["found"]:
+            return begun["value"]
+        try:
+            value = make()
+            if inspect.isawaitable(value):
+                value = await value
+        except BaseException:
+            self._app._ask("cache.leave", {"ticket": begun["ticket"]})
+            raise
+        filled = asyncio.wrap_future(self._app._ask("cache.fill", {"ticket": begun["ticket"], "value": value}))
+        await asyncio.wait([filled])
+        filled.exception()
+        return value
+
+
+def kept(ttl, tags):
+    return {"tags": list(tags), **({} if ttl is None else {"ttl": milliseconds(ttl)})}
+
+
 class Job(Mapping):
     """One job. Its attributes are those of the envelope; as a mapping it is its data."""
 
-    def __init__(self, frame, wire):
+    def __init__(self, frame, wire, is_async=False):
         head = frame["job"]
-        self._ref, self._wire = frame["ref"], wire
+        self._ref, self._wire, self._is_async = frame["ref"], wire, is_async
+        self.app = App(self)
         self._cancel = threading.Event()
         self._reason = None
         self._task = None
@@ -162,12 +267,40 @@ class Wire:
     def __init__(self, descriptor):
         self._descriptor = descriptor
         self._lines = queue.Queue(maxsize=10_000)  # who says more has to wait
+        self._asked = {}
+        self._numbers = itertools.count(1)
         self._thread = threading.Thread(target=self._write, daemon=True)
         self._thread.start()
 
     def send(self, frame):
         # ASCII: whatever is in a text, it cannot break a frame
         self._lines.put(json.dumps(frame, separators=(",", ":"), allow_nan=False) + "\n")
+
+    def ask(self, ref, op, args):
+        """Asks the daemon for something; a future of what it answers."""
+        n, answer = next(self._numbers), concurrent.futures.Future()
+        self._asked[n] = (ref, answer)
+        try:
+            self.send({"t": "app", "ref": ref, "n": n, "op": op, "args": args})
+        except BaseException:
+            del self._asked[n]
+            raise
+        return answer
+
+    def told(self, frame):
+        """What the daemon answers."""
+        _, answer = self._asked.pop(frame.get("n"), (None, None))
+        if answer is None or not answer.set_running_or_notify_cancel():
+            return
+        if "error" in frame:
+            answer.set_exception(AppError(frame["error"]))
+        else:
+            answer.set_result(frame.get("result"))
+
+    def forget(self, ref):
+        """Nothing that was asked for a job is answered any more."""
+        for n in [n for n, (of, _) in list(self._asked.items()) if of == ref]:
+            self._asked.pop(n, None)
 
     def close(self):
         """Writes what waits."""
@@ -215,7 +348,7 @@ class Pool:
             self._threads = concurrent.futures.ThreadPoolExecutor(slots, thread_name_prefix="job")
 
     def start(self, frame):
-        job = Job(frame, self._wire)
+        job = Job(frame, self._wire, self._is_async)
         with self._lock:
             self._jobs[job._ref] = job
         if self._is_async:
@@ -272,6 +405,7 @@ class Pool:
             self._wire.send(frame)
         except (TypeError, ValueError, RecursionError) as error:
             self._wire.send({"t": "fail", "ref": job._ref, "message": f"the result is not JSON: {error}"})
+        self._wire.forget(job._ref)
         with self._lock:
             del self._jobs[job._ref]
             if self._draining.is_set() and not self._jobs:
@@ -406,6 +540,8 @@ def main():
                 wire.send({"t": "pong", "n": frame.get("n")})
             elif kind == "cancel":
                 pool.cancel(frame.get("ref"), frame.get("reason"))
+            elif kind == "app":
+                wire.told(frame)
             elif kind == "drain":
                 threading.Thread(target=depart, args=(pool, wire), daemon=True).start()
     # the daemon is gone, and somebody else will run what runs here

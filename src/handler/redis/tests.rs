@@ -11,6 +11,8 @@ use crate::store::testing::Server;
 use crate::store::{Connection, Value};
 
 mod again;
+#[cfg(feature = "app")]
+mod cache;
 mod safety;
 #[cfg(feature = "http")]
 mod warm;

@@ -93,6 +93,8 @@ pub enum Said {
     Of(String),
     /// What became of a job's children, under this number.
     Asks(serde_json::Value),
+    /// It asks for something that stands beside the queues, under this number.
+    Requests(serde_json::Value),
 }
 
 impl<'a> Dialogue<'a> {
@@ -209,6 +211,10 @@ impl<'a> Dialogue<'a> {
                     // whether it reads that shows by what it does next
                     let _ = self.send(format!(r#"{{"t":"told","n":{n},"children":{none}}}"#)).await;
                 }
+                Ok(Some(Said::Requests(n))) => {
+                    let why = "nothing stands beside the queues while conformance is checked";
+                    let _ = self.send(format!(r#"{{"t":"app","n":{n},"error":"{why}"}}"#)).await;
+                }
                 Ok(Some(said)) => return Ok(said),
                 Ok(None) => {}
                 Err(complaint) => {
@@ -267,6 +273,7 @@ impl Said {
             Self::Ended { reference, by } => format!("{by} of {reference}"),
             Self::Of(what) => what.clone(),
             Self::Asks(n) => format!("question {n}"),
+            Self::Requests(n) => format!("request {n}"),
         }
     }
 }
@@ -303,6 +310,10 @@ impl Process {
         };
         if !self.running.contains(&reference) {
             return Err(format!("{kind} of {reference}, which is no running job: {}", quoted()));
+        }
+        if kind == "app" {
+            let n = n.ok_or_else(|| format!("a request without n: {}", quoted()))?;
+            return Ok(Some(Said::Requests(n)));
         }
         if kind == "ask" {
             let n = n.ok_or_else(|| format!("a question without n: {}", quoted()))?;
