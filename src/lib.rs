@@ -26,3 +26,8 @@ pub use store::{AddedFlow, Queue, Store};
 #[cfg(doctest)]
 #[doc = include_str!("../docs/library.md")]
 struct Examples;
+
+/// As above.
+#[cfg(all(doctest, feature = "app"))]
+#[doc = include_str!("../docs/app.md")]
+struct AppExamples;

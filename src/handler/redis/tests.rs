@@ -12,6 +12,8 @@ use crate::store::{Connection, Value};
 
 mod again;
 #[cfg(feature = "app")]
+mod beside;
+#[cfg(feature = "app")]
 mod cache;
 mod safety;
 #[cfg(feature = "http")]
