@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use super::handler::{LITERAL, OWN_ROOT};
 use super::invalid::Invalid;
 
@@ -68,7 +70,8 @@ pub struct Sessions {
 }
 
 /// What a user who has all sessions that are allowed gets for another log-in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum AtLimit {
     /// A session; the one that would end first makes room.
     Oldest,

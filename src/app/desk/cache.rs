@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Desk, Refused, on_one_line};
+use super::{Desk, Refused, duration, on_one_line};
 use crate::app::cache::{Begun, Keep, Key, Lookup};
-use crate::config::units::parse_duration;
 
 /// A key in its parts.
 #[derive(Deserialize)]
@@ -180,10 +179,4 @@ fn keys(asked: Many) -> Vec<Key> {
 
 fn bytes(value: &RawValue) -> Bytes {
     Bytes::copy_from_slice(value.get().as_bytes())
-}
-
-/// A duration as the configuration has it: `"30s"`.
-fn duration<'de, D: Deserializer<'de>>(text: D) -> Result<Option<Duration>, D::Error> {
-    let Some(text) = Option::<String>::deserialize(text)? else { return Ok(None) };
-    parse_duration(&text).map(Some).map_err(serde::de::Error::custom)
 }

@@ -2,19 +2,24 @@
 //! hand it the frames of their jobs.
 
 mod cache;
+mod limit;
+mod presence;
+mod session;
 #[cfg(test)]
 mod tests;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::cache::Ticket;
 use super::{App, Error};
 use crate::config::AppPart;
+use crate::config::units::parse_duration;
 
 /// Values one job may be making at once.
 const TICKETS: usize = 100;
@@ -68,6 +73,23 @@ impl Desk {
             "cache.begin" => said(&cache::begin(self, args.read()?).await?),
             "cache.fill" => said(&cache::fill(self, args.read()?).await?),
             "cache.leave" => said(&cache::leave(self, args.read()?).await?),
+            "session.create" => said(&session::create(self, args.read()?).await?),
+            "session.read" => said(&session::read(self, args.read()?).await?),
+            "session.touch" => said(&session::touch(self, args.read()?).await?),
+            "session.update" => said(&session::update(self, args.read()?).await?),
+            "session.revoke" => said(&session::revoke(self, args.read()?).await?),
+            "session.revokeDevice" => said(&session::revoke_device(self, args.read()?).await?),
+            "session.revokeAll" => said(&session::revoke_all(self, args.read()?).await?),
+            "session.list" => said(&session::list(self, args.read()?).await?),
+            "session.count" => said(&session::count(self, args.read()?).await?),
+            "limit.check" => said(&limit::check(self, args.read()?).await?),
+            "limit.peek" => said(&limit::peek(self, args.read()?).await?),
+            "limit.reset" => said(&limit::reset(self, args.read()?).await?),
+            "presence.beat" => said(&presence::beat(self, args.read()?).await?),
+            "presence.leave" => said(&presence::leave(self, args.read()?).await?),
+            "presence.list" => said(&presence::list(self, args.read()?).await?),
+            "presence.count" => said(&presence::count(self, args.read()?).await?),
+            "presence.online" => said(&presence::online(self, args.read()?).await?),
             _ => Err(Refused::Unknown(op.to_owned())),
         }
     }
@@ -109,10 +131,22 @@ impl Args<'_> {
 }
 
 fn said(answer: &impl Serialize) -> Result<Box<RawValue>, Refused> {
-    to_raw_value(answer).map_err(|error| Refused::Unfit(error.to_string()))
+    let unfit = |error: serde_json::Error| Refused::Unfit(error.to_string());
+    let answer = to_raw_value(answer).map_err(unfit)?;
+    // what a program keeps may be JSON over several lines
+    if answer.get().contains(['\n', '\r']) {
+        return RawValue::from_string(on_one_line(answer.get())).map_err(unfit);
+    }
+    Ok(answer)
 }
 
 /// JSON on one line: between tokens a line's end is as good as a space, and nowhere else does JSON have one.
 fn on_one_line(text: &str) -> String {
     text.replace(['\n', '\r'], " ")
+}
+
+/// A duration as the configuration has it: `"30s"`.
+fn duration<'de, D: Deserializer<'de>>(text: D) -> Result<Option<Duration>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(text)? else { return Ok(None) };
+    parse_duration(&text).map(Some).map_err(serde::de::Error::custom)
 }

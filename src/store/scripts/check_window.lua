@@ -3,7 +3,7 @@
   counts until its slice has wholly left, so there is never more in one window than allowed, and what was taken is given
   back up to a tenth of the window late.
 
-  KEYS[1]  string  the number of the newest slice, and what was taken in it and the ten before it, packed
+  KEYS[1]  string  the number of the newest slice, what was taken in all, in it, and in each of the ten before it, packed
 
   ARGV[1]  ms    now
   ARGV[2]  ms    the window
@@ -16,40 +16,44 @@
   Protocol: none; these are no keys of a queue
 ]]
 local now, per, max, cost = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local slice = math.floor(now * 10 / per)
+-- the newest slice there is, what was taken in all, and in that slice; and in each before, the newer the sooner
+local slice, total, last, before = math.floor(now * 10 / per), 0, 0, nil
 local stored = redis.call('GET', KEYS[1])
-local taken, total = {slice, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 0
 if stored then
-  local before = {struct.unpack('<dI4I4I4I4I4I4I4I4I4I4I4', stored)}
-  -- whose clock is behind counts in the newest slice there is
-  local shift = math.max(slice - before[1], 0)
-  slice = before[1] + shift
-  taken[1] = slice
-  for at = 2, 12 - shift do
-    taken[at + shift] = before[at]
-    total = total + before[at]
+  local newest
+  newest, total, last = struct.unpack('<ddI4', stored)
+  local shift = math.min(slice - newest, 11)
+  if shift > 0 then
+    for at = 61 - 4 * shift, 57, 4 do
+      total = total - struct.unpack('<I4', stored, at)
+    end
+    last, before = 0, string.rep('\0\0\0\0', shift - 1) .. string.sub(stored, 17, 60 - 4 * shift)
+  else
+    -- whose clock is behind counts in the newest slice
+    slice, before = newest, string.sub(stored, 21)
   end
 end
 local is_allowed = total + cost <= max
 if ARGV[5] == 'strict' or is_allowed and ARGV[5] == 'take' then
-  taken[2] = math.min(taken[2] + cost, 4294967295)
-  redis.call('SET', KEYS[1], struct.pack('<dI4I4I4I4I4I4I4I4I4I4I4', unpack(taken)), 'PX', math.ceil(per * 11 / 10))
-  total = total + cost
+  local more = math.min(cost, 4294967295 - last)
+  total, last = total + more, last + more
+  redis.call('SET', KEYS[1], struct.pack('<ddI4', slice, total, last) .. (before or string.rep('\0', 40)), 'PX',
+    math.ceil(per * 11 / 10))
 end
-local wait, reset, over = 0, 0, total + cost - max
-if is_allowed then
-  over = 0
-elseif cost > max then
-  wait = -1
+local left = max - total
+if is_allowed and last > 0 then
+  return {1, left, 0, math.max(0, math.ceil((slice + 11) * per / 10 - now))}
 end
-for at = 12, 2, -1 do
-  if taken[at] > 0 then
-    -- when the slice leaves
-    reset = math.max(0, math.ceil((slice - at + 13) * per / 10 - now))
-    if over > 0 and wait == 0 and taken[at] >= over then
-      wait = math.max(reset, 1)
+-- until when what is in the way counts, from the oldest slice on
+local wait, reset, over = cost > max and -1 or 0, 0, is_allowed and 0 or total + cost - max
+for at = total > 0 and 10 or -1, 0, -1 do
+  local taken = at == 0 and last or before and struct.unpack('<I4', before, 4 * at - 3) or 0
+  if taken > 0 then
+    reset = math.max(1, math.ceil((slice - at + 11) * per / 10 - now))
+    if wait == 0 and over > 0 and taken >= over then
+      wait = reset
     end
-    over = over - taken[at]
+    over = over - taken
   end
 end
-return {is_allowed and 1 or 0, math.max(max - total, 0), wait, reset}
+return {is_allowed and 1 or 0, math.max(left, 0), wait, reset}
