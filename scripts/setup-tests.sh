@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what `make test` needs: a Redis server, Node with the BullMQ clients, Python with its client, PHP.
+# Installs what `make test` needs: a Redis server, Node with the BullMQ clients, Python with its client, PHP, Chromium.
 # Quick when all is there. What it downloads lands in .cache and in tests/interop/node/node_modules.
 set -eu
 cd "$(dirname "$0")/.."
@@ -28,6 +28,11 @@ if ! cmp -s $node_dir/package-lock.json $node_dir/node_modules/.installed; then
     (cd $node_dir && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
     cp $node_dir/package-lock.json $node_dir/node_modules/.installed
 fi
+
+for browser in chromium chromium-browser google-chrome chrome none; do
+    command -v $browser >/dev/null 2>&1 && break
+done
+[ $browser != none ] || apt chromium
 
 command -v php >/dev/null 2>&1 || apt php-cli
 command -v awk >/dev/null 2>&1 || apt mawk

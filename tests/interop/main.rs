@@ -8,6 +8,7 @@ mod support;
 
 mod beside;
 mod board;
+mod browser;
 mod callback;
 mod cron;
 mod everything;

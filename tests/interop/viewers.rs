@@ -238,7 +238,7 @@ fn a_socket_tells_the_same() {
     let mut quiet = Socket::open(scene.port, &format!("token={}&job=-", scene.token("t1", &[])), &[]).unwrap();
     assert_eq!(quiet.next().unwrap().name, "ready");
     std::thread::sleep(Duration::from_millis(1200));
-    scene.redis.call(&["PUBLISH", "job_updates", r#"{"tenantId":"t1","jobId":"-"}"#]);
+    scene.redis.call(&["PUBLISH", "job_updates", r#"{"tenantId":"t1","jobId":"-","status":"X"}"#]);
     assert_eq!(quiet.next().unwrap().data["jobId"], "-");
     assert!(quiet.pings > 0, "a silent connection shows that it stands");
     quiet.send(8, &1000_u16.to_be_bytes());

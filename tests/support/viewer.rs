@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::time::Instant;
 
 use serde_json::Value;
 
@@ -149,7 +150,9 @@ impl Socket {
 
     /// The next message; at the end the code and the reason.
     pub fn next(&mut self) -> Result<Event, (u16, String)> {
+        let begin = Instant::now();
         loop {
+            assert!(begin.elapsed() < PATIENCE, "nothing but pings");
             let (kind, bytes) = self.frame();
             match kind {
                 1 => {
