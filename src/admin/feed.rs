@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::archive::Archive;
 use super::hub::Hub;
 use super::update::Update;
 use crate::config::{AtStart, Config, Redis, StatusStream};
@@ -62,7 +63,11 @@ async fn listen(hub: &Hub, from: &Source) -> Result<(), Error> {
     let redis = Redis { at_start: AtStart::Fail, announce_workers: false, ..from.redis.clone() };
     let store = Store::open_with(&redis, "admin", Embedding::Join).await?;
     let mut updates = match &from.stream {
-        Some(stream) => store.updates_kept(stream, None).await?,
+        Some(stream) => {
+            let updates = store.updates_kept(stream, None).await?;
+            hub.keep(Archive::new(store.clone(), stream.clone()));
+            updates
+        }
         None => store.updates(&from.channels).await?,
     };
     hub.live();

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::watch;
 
+use super::archive::Archive;
 use super::update::Update;
 use super::viewer::{Filter, Notice, Viewer};
 
@@ -22,6 +23,8 @@ struct Crowd {
     others: Vec<Arc<Viewer>>,
     /// Everything is heard now.
     is_live: bool,
+    /// Where viewers find what they have not seen, if it is kept.
+    archive: Option<Arc<Archive>>,
 }
 
 /// A place in the hub, given up when it is dropped.
@@ -82,7 +85,14 @@ impl Hub {
 
     /// Nothing is heard from now on.
     pub fn silent(&self) {
-        self.crowd().is_live = false;
+        let mut crowd = self.crowd();
+        crowd.is_live = false;
+        crowd.archive = None;
+    }
+
+    /// From now on messages can be found there.
+    pub fn keep(&self, archive: Archive) {
+        self.crowd().archive = Some(Arc::new(archive));
     }
 }
 
@@ -99,6 +109,14 @@ impl Seat {
     /// What comes next. Cancellation safe.
     pub async fn next(&self) -> Notice {
         self.viewer.next().await
+    }
+
+    pub fn filter(&self) -> &Filter {
+        &self.viewer.filter
+    }
+
+    pub fn archive(&self) -> Option<Arc<Archive>> {
+        self.hub.crowd().archive.clone()
     }
 }
 

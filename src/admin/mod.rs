@@ -1,6 +1,7 @@
 //! What can be seen and pressed over HTTP? A server beside the engine, on a thread of its own, so that no viewer takes time
 //! from jobs. `cli/run.rs` hands the [`Service`] to the daemon as a guest; `oxherd token` makes tokens for it.
 
+mod archive;
 mod auth;
 mod feed;
 mod frame;

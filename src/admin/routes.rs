@@ -17,7 +17,9 @@ use super::refusal::Refusal;
 use super::session::Session;
 use super::viewer::Filter;
 use super::{socket, stream};
+use crate::store::{EntryId, NoEntryId};
 
+const KNOWN: &str = "queue, job, status, tenant, token, lastEventId";
 /// Longest query, in bytes.
 const LONGEST: usize = 8192;
 
@@ -81,6 +83,7 @@ async fn events(
 fn open(desk: &Desk, rules: &Rules, headers: &HeaderMap, uri: &Uri) -> Result<Session, Refusal> {
     let asked = Asked::read(uri)?;
     let grant = rules.admit(headers, asked.token.as_deref())?;
+    let resume = asked.resume(headers)?;
     let mut filter = Filter::within(&grant.sight);
     if let Some(tenant) = asked.tenant {
         if filter.tenant.as_ref().is_some_and(|own| *own != tenant) {
@@ -93,7 +96,7 @@ fn open(desk: &Desk, rules: &Rules, headers: &HeaderMap, uri: &Uri) -> Result<Se
         let why = format!("{} viewers are here already, which is admin.events.max_viewers", rules.max_viewers);
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why));
     };
-    Ok(Session { seat, grant, rules: desk.rules.clone(), stop: desk.stop.clone() })
+    Ok(Session::new(seat, grant, desk.rules.clone(), desk.stop.clone(), resume))
 }
 
 /// The query.
@@ -104,6 +107,7 @@ struct Asked {
     queues: Vec<String>,
     jobs: Vec<String>,
     statuses: Vec<String>,
+    last_event_id: Option<String>,
 }
 
 impl Asked {
@@ -130,12 +134,11 @@ impl Asked {
                     asked.statuses.push(value);
                     false
                 }
+                "lastEventId" => asked.last_event_id.replace(value).is_some(),
                 "tenant" => asked.tenant.replace(value).is_some(),
                 "token" => asked.token.replace(value).is_some(),
                 _ => {
-                    return Err(bad(format!(
-                        "unknown parameter {name:?}; known are queue, job, status, tenant, token"
-                    )));
+                    return Err(bad(format!("unknown parameter {name:?}; known are {KNOWN}")));
                 }
             };
             if is_twice {
@@ -143,6 +146,14 @@ impl Asked {
             }
         }
         Ok(asked)
+    }
+
+    /// The entry that was seen last: a browser that comes back by itself says it in a header, a page can in the query.
+    fn resume(&self, headers: &HeaderMap) -> Result<Option<EntryId>, Refusal> {
+        let in_header = headers.get("last-event-id").map(|id| id.to_str().unwrap_or("?"));
+        let id = in_header.or(self.last_event_id.as_deref()).filter(|id| !id.is_empty());
+        let wrong = |error: NoEntryId| Refusal::new(StatusCode::BAD_REQUEST, format!("lastEventId: {error}"));
+        id.map(str::parse).transpose().map_err(wrong)
     }
 }
 

@@ -10,6 +10,7 @@ use super::subscription::{Heard, Subscription};
 use super::{Store, keys};
 use crate::config;
 use kept::Kept;
+pub use kept::KeptPage;
 
 use message::Template;
 pub use message::{EntryId, NoEntryId, StatusMessage};
@@ -40,6 +41,16 @@ impl Store {
     /// Nothing is dropped for a slow reader: the stream keeps it.
     pub async fn updates_kept(&self, stream: &config::StatusStream, after: Option<EntryId>) -> Result<Updates, Error> {
         Kept::open(self, stream, after).await.map(|kept| Updates(Source::Kept(kept)))
+    }
+
+    /// At most `count` messages that the stream has kept behind `after`, without waiting for more.
+    pub async fn kept_page(
+        &self,
+        stream: &config::StatusStream,
+        after: EntryId,
+        count: usize,
+    ) -> Result<KeptPage, Error> {
+        KeptPage::after(&self.inner.command, &stream.key, after, count).await
     }
 }
 

@@ -138,7 +138,7 @@ fn filters_narrow_and_never_widen() {
     assert_eq!(refused("tenant=t2").0, 403);
     assert_eq!(
         refused("colour=red"),
-        (400, "unknown parameter \"colour\"; known are queue, job, status, tenant, token".into())
+        (400, "unknown parameter \"colour\"; known are queue, job, status, tenant, token, lastEventId".into())
     );
     assert_eq!(refused("tenant=t1&tenant=t1"), (400, "tenant stands in the query twice".into()));
     assert_eq!(refused(&format!("job={}", "x".repeat(9000))).0, 414);
@@ -218,6 +218,61 @@ fn pages_elsewhere_read_only_when_they_are_named() {
     }
     let own = format!("http://127.0.0.1:{}", scene.port);
     assert!(Socket::open(scene.port, &format!("token={token}"), &[("origin", &own)]).is_ok());
+}
+
+#[test]
+fn with_a_stream_a_viewer_that_comes_back_has_missed_nothing() {
+    let redis = Redis::start();
+    let port = free_port();
+    let toml = format!("{}[status]\nstream = {{ key = \"updates\" }}\n", toml(port, SECRET, "buffer = 1"));
+    let daemon = Daemon::start(&redis, &toml);
+    let mut scene = Scene { redis, daemon, port };
+    let token = scene.token("t1", &[]);
+    let mut viewer = scene.follow(&token, "");
+    let first = scene.add("email", "t1");
+    let id = loop {
+        let event = viewer.next().unwrap();
+        if event.data["jobId"] == *first && event.data["status"] == "COMPLETED" {
+            break event.id.unwrap();
+        }
+    };
+    viewer.leave();
+    assert_eq!(scene.daemon.stop(), Some(0));
+    let jobs: Vec<String> = (0..300).map(|n| scene.add("email", ["t1", "t2", "t1"][n % 3])).collect();
+    scene.daemon.again();
+    let own: Vec<&String> = jobs.iter().enumerate().filter(|(n, _)| n % 3 != 1).map(|(_, id)| id).collect();
+    for path in [format!("token={token}&lastEventId={id}"), format!("token={token}&status=COMPLETED&lastEventId={id}")]
+    {
+        let mut viewer = follow(port, &path);
+        let mut missing = own.clone();
+        let mut last = (id.clone(), Value::Null);
+        while !missing.is_empty() {
+            // what has been told is never told again, and in order
+            let event = viewer.next().unwrap();
+            assert_eq!((event.name.as_str(), &event.data["tenantId"]), ("status", &json!("t1")), "{}", event.data);
+            let place = |id: &str| id.split('-').map(|part| part.parse::<u64>().unwrap()).collect::<Vec<_>>();
+            let id = event.id.unwrap();
+            assert!(place(&id) > place(&last.0), "{id} after {last:?}");
+            last = (id, event.data);
+            if last.1["status"] == "COMPLETED" {
+                missing.retain(|id| last.1["jobId"] != **id);
+            }
+        }
+    }
+    // what the stream has lost is told
+    scene.redis.call(&["XTRIM", "updates", "MAXLEN", "2"]);
+    let mut late = ask(port, "GET", &format!("/v1/events?token={ADMIN}"), &[("last-event-id", &id)]);
+    assert_eq!((late.expect("ready"), late.expect("gap")), (json!({}), json!({})));
+    late.expect("status");
+    let wrong = ask(port, "GET", &format!("/v1/events?token={token}&lastEventId=x"), &[]);
+    assert_eq!(wrong.error(), "lastEventId: expected the id of an entry, such as 1788253198120-0, got \"x\"");
+}
+
+#[test]
+fn without_a_stream_nobody_is_made_believe_to_have_missed_nothing() {
+    let scene = Scene::start("");
+    let mut viewer = scene.follow(ADMIN, "&lastEventId=1-0");
+    viewer.expect("gap");
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl Kept {
         let mut reader = Reader { connection, key: stream.key.clone(), last: EntryId::NONE };
         reader.last = match after {
             Some(after) => after,
-            None => reader.overview().await?.last,
+            None => Overview::of(&reader.connection, &reader.key).await?.last,
         };
         let (sender, updates) = mpsc::channel(BATCH);
         let reader = AbortOnDropHandle::new(tokio::spawn(reader.read(sender)));
@@ -52,6 +52,17 @@ struct Reader {
     key: String,
     /// Everything up to here has been read.
     last: EntryId,
+}
+
+/// Some entries in a row.
+#[derive(Debug)]
+pub struct KeptPage {
+    /// Messages, behind a gap where some before them are gone.
+    pub heard: Vec<Heard<StatusMessage>>,
+    /// Everything up to here has been read.
+    pub last: EntryId,
+    /// There were no more.
+    pub is_end: bool,
 }
 
 /// What a stream says of itself.
@@ -92,27 +103,17 @@ impl Reader {
         };
         let mut parts = streams.into_iter().next().map(Value::into_array).unwrap_or_default().into_iter();
         let entries = reply::array("XREAD", parts.nth(1).unwrap_or(Value::Null))?;
-        let mut heard = Vec::with_capacity(entries.len() + 1);
-        // looked at after the entries: what is there then was not gone when they were read
-        if let Some(gap) = self.overview().await?.gap_after(self.last) {
-            heard.push(Heard::Gap(gap));
-        }
-        for entry in entries {
-            let mut entry = reply::array("XREAD", entry)?.into_iter();
-            let id = reply::text("XREAD", entry.next().unwrap_or(Value::Null))?;
-            let fields = reply::texts("XREAD", entry.next().unwrap_or(Value::Null))?;
-            if let Ok(id) = id.parse() {
-                self.last = id;
-                heard.extend(message(id, &fields).map(Heard::Message));
-            }
-        }
-        Ok(heard)
+        let page = KeptPage::read(&self.connection, &self.key, self.last, entries).await?;
+        self.last = page.last;
+        Ok(page.heard)
     }
+}
 
-    async fn overview(&self) -> Result<Overview, Error> {
-        let none = Overview { first: None, last: EntryId::NONE, trimmed: false };
-        let args = vec!["STREAM".into(), Value::from(self.key.as_str())];
-        let answer = match self.connection.call_blocking("XINFO", args, WAIT).await {
+impl Overview {
+    async fn of(connection: &Connection, key: &str) -> Result<Self, Error> {
+        let none = Self { first: None, last: EntryId::NONE, trimmed: false };
+        let args = vec!["STREAM".into(), Value::from(key)];
+        let answer = match connection.call("XINFO", args).await {
             Err(Error::Command { message, .. }) if message.contains("no such key") => return Ok(none),
             answer => reply::array("XINFO", answer?)?,
         };
@@ -135,13 +136,41 @@ impl Reader {
         overview.trimmed = added.is_none_or(|added| added > length);
         Ok(overview)
     }
-}
 
-impl Overview {
     /// Over how long a time entries behind this one are gone.
     fn gap_after(&self, last: EntryId) -> Option<Duration> {
         let first = self.first.filter(|first| self.trimmed && *first > last)?;
         Some(if last == EntryId::NONE { Duration::ZERO } else { first.at.since(last.at) })
+    }
+}
+
+impl KeptPage {
+    /// At most `count` entries behind `after`.
+    pub(super) async fn after(connection: &Connection, key: &str, after: EntryId, count: usize) -> Result<Self, Error> {
+        let most = i64::try_from(count).unwrap_or(i64::MAX);
+        let args = vec![Value::from(key), format!("({after}").into(), "+".into(), "COUNT".into(), most.into()];
+        let entries = reply::array("XRANGE", connection.call("XRANGE", args).await?)?;
+        let is_end = entries.len() < count;
+        Ok(Self { is_end, ..Self::read(connection, key, after, entries).await? })
+    }
+
+    /// What was read behind `after`.
+    async fn read(connection: &Connection, key: &str, after: EntryId, entries: Vec<Value>) -> Result<Self, Error> {
+        let mut page = Self { heard: Vec::with_capacity(entries.len() + 1), last: after, is_end: false };
+        // looked at after the entries: what is there then was not gone when they were read
+        if let Some(gap) = Overview::of(connection, key).await?.gap_after(after) {
+            page.heard.push(Heard::Gap(gap));
+        }
+        for entry in entries {
+            let mut entry = reply::array("entries", entry)?.into_iter();
+            let id = reply::text("entries", entry.next().unwrap_or(Value::Null))?;
+            let fields = reply::texts("entries", entry.next().unwrap_or(Value::Null))?;
+            if let Ok(id) = id.parse() {
+                page.last = id;
+                page.heard.extend(message(id, &fields).map(Heard::Message));
+            }
+        }
+        Ok(page)
     }
 }
 

@@ -81,6 +81,33 @@ async fn a_stream_is_read_from_where_it_was_left_and_then_as_it_grows() {
 }
 
 #[tokio::test]
+async fn a_stream_is_read_page_by_page() {
+    let server = Server::start().await;
+    let store = Store::open(&server.config(), "test").await.unwrap();
+    for (id, job) in [("1000-0", "a"), ("1000-1", "b"), ("3000-0", "c")] {
+        keep(&server, id, job).await;
+    }
+    let page = async |after: &str, count| store.kept_page(&stream(), after.parse().unwrap(), count).await.unwrap();
+    let jobs = |page: &KeptPage| {
+        let job = |heard: &Heard<StatusMessage>| match heard {
+            Heard::Message(message) => message.job_id.clone(),
+            other => format!("{other:?}"),
+        };
+        page.heard.iter().map(job).collect::<Vec<_>>()
+    };
+    let first = page("0", 2).await;
+    assert_eq!((jobs(&first), first.is_end), (vec!["a".into(), "b".into()], false));
+    let second = page(&first.last.to_string(), 2).await;
+    assert_eq!((jobs(&second), second.is_end), (vec!["c".into()], true));
+    let none = page(&second.last.to_string(), 2).await;
+    assert!(none.heard.is_empty() && none.is_end && none.last == second.last);
+    server.run("XTRIM updates MAXLEN 1").await;
+    assert_eq!(jobs(&page("1000-0", 2).await), ["Gap(2s)", "c"]);
+    server.run("DEL updates").await;
+    assert!(page("0", 2).await.is_end);
+}
+
+#[tokio::test]
 async fn nothing_of_a_stream_is_missed_over_a_cut() {
     let mut server = Server::with(&["--appendonly", "yes", "--appendfsync", "always"]).await;
     let store = Store::open(&server.config(), "test").await.unwrap();
