@@ -137,8 +137,9 @@ function beside(attempt) {
       send(JSON.stringify({ t: 'app', ref: attempt.ref, n, op, args }));
     });
   const value = (answer) => (answer.found ? answer.value : undefined);
-  /** A time to live is a text, such as "30s", or a number of ms. */
-  const kept = ({ ttl, tags } = {}) => ({ ttl: typeof ttl === 'number' ? `${Math.ceil(ttl)}ms` : ttl, tags });
+  /** A span of time is a text, such as "30s", or a number of ms. */
+  const span = (time) => (typeof time === 'number' ? `${Math.ceil(time)}ms` : time);
+  const kept = ({ ttl, tags } = {}) => ({ ttl: span(ttl), tags });
   const cache = {
     get: async (key) => value(await call('cache.get', { key })),
     getMany: async (keys) => (await call('cache.getMany', { keys })).map(value),
@@ -165,7 +166,31 @@ function beside(attempt) {
       return made;
     },
   };
-  return { call, cache };
+  const sessions = {
+    /** { id, device, madeRoom }, or null when the user has all that are allowed. */
+    create: (user, data, { ttl, maxAge, ...policy } = {}) =>
+      call('session.create', { user, data, policy: { ttl: span(ttl), maxAge: span(maxAge), ...policy } }),
+    read: (id) => call('session.read', { id }),
+    touch: (id) => call('session.touch', { id }),
+    update: (id, data) => call('session.update', { id, data: data ?? null }),
+    revoke: async (id) => (await call('session.revoke', { id })).revoked === 1,
+    revokeDevice: async (user, device) => (await call('session.revokeDevice', { user, device })).revoked === 1,
+    revokeAll: async (user, but) => (await call('session.revokeAll', { user, but })).revoked,
+    list: (user) => call('session.list', { user }),
+    count: async (user) => (await call('session.count', { user })).count,
+  };
+  /** More: { kind: 'bucket', burst, cost, strict }. */
+  const limit = (op) => (user, action, max, per, more) => call(op, { user, action, max, per: span(per), ...more });
+  const limiter = { check: limit('limit.check'), peek: limit('limit.peek'), reset: limit('limit.reset') };
+  const presence = {
+    beat: (room, member, connection, ttl, data) =>
+      call('presence.beat', { room, member, connection, ttl: span(ttl), data }),
+    leave: (room, member, connection) => call('presence.leave', { room, member, connection }),
+    list: (room, most) => call('presence.list', { room, most }),
+    count: async (room) => (await call('presence.count', { room })).count,
+    online: (room, members) => call('presence.online', { room, members }),
+  };
+  return { call, cache, sessions, limiter, presence };
 }
 
 /** Of all groups of children those asked for, or all, each with its cursor of 0: nothing is left. */

@@ -52,10 +52,16 @@ class OxherdAppError extends RuntimeException
 final class OxherdApp
 {
     public readonly OxherdCache $cache;
+    public readonly OxherdSessions $sessions;
+    public readonly OxherdLimiter $limiter;
+    public readonly OxherdPresence $presence;
 
     public function __construct(private readonly OxherdWire $wire, private readonly string $ref)
     {
         $this->cache = new OxherdCache($this);
+        $this->sessions = new OxherdSessions($this);
+        $this->limiter = new OxherdLimiter($this);
+        $this->presence = new OxherdPresence($this);
     }
 
     /** One operation, as docs/app.md lists them. Waits for the answer. */
@@ -140,6 +146,136 @@ final class OxherdCache
     {
         $kept = ['tags' => array_values($tags)];
         return $ttl === null ? $kept : $kept + ['ttl' => OxherdWire::milliseconds($ttl)];
+    }
+}
+
+/** Log-in sessions. A session is an array: user, device, createdAt, seenAt, endsAt, data; null where there is none. */
+final class OxherdSessions
+{
+    public function __construct(private readonly OxherdApp $app)
+    {
+    }
+
+    /** An array of id, device and madeRoom; null when the user has all that are allowed. Times in seconds. */
+    public function create(
+        string $user,
+        mixed $data = null,
+        ?float $ttl = null,
+        ?float $maxAge = null,
+        ?int $limit = null,
+        ?string $atLimit = null,
+    ): ?array {
+        $span = static fn (?float $time): ?string => $time === null ? null : OxherdWire::milliseconds($time);
+        $policy = ['ttl' => $span($ttl), 'maxAge' => $span($maxAge), 'limit' => $limit, 'atLimit' => $atLimit];
+        return $this->app->call('session.create', ['user' => $user, 'data' => $data, 'policy' => $policy]);
+    }
+
+    public function read(string $id): ?array
+    {
+        return $this->app->call('session.read', ['id' => $id]);
+    }
+
+    public function touch(string $id): ?array
+    {
+        return $this->app->call('session.touch', ['id' => $id]);
+    }
+
+    public function update(string $id, mixed $data): ?array
+    {
+        return $this->app->call('session.update', ['id' => $id, 'data' => $data]);
+    }
+
+    public function revoke(string $id): bool
+    {
+        return $this->app->call('session.revoke', ['id' => $id])['revoked'] === 1;
+    }
+
+    public function revokeDevice(string $user, string $device): bool
+    {
+        return $this->app->call('session.revokeDevice', ['user' => $user, 'device' => $device])['revoked'] === 1;
+    }
+
+    /** Ends all of a user, but for the one with the id given; how many. */
+    public function revokeAll(string $user, ?string $but = null): int
+    {
+        return $this->app->call('session.revokeAll', ['user' => $user, 'but' => $but])['revoked'];
+    }
+
+    public function list(string $user): array
+    {
+        return $this->app->call('session.list', ['user' => $user]);
+    }
+
+    public function count(string $user): int
+    {
+        return $this->app->call('session.count', ['user' => $user])['count'];
+    }
+}
+
+/** Limits on requests. What is answered is an array: allowed, remaining, retryAfterMs, resetMs. */
+final class OxherdLimiter
+{
+    public function __construct(private readonly OxherdApp $app)
+    {
+    }
+
+    /** At most $max in $per seconds. More: kind => 'bucket', burst, cost, strict. */
+    public function check(string $user, string $action, int $max, float $per, array $more = []): array
+    {
+        return $this->app->call('limit.check', self::args($user, $action, $max, $per) + $more);
+    }
+
+    public function peek(string $user, string $action, int $max, float $per, array $more = []): array
+    {
+        return $this->app->call('limit.peek', self::args($user, $action, $max, $per) + $more);
+    }
+
+    public function reset(string $user, string $action, int $max, float $per, array $more = []): void
+    {
+        $this->app->call('limit.reset', self::args($user, $action, $max, $per) + $more);
+    }
+
+    private static function args(string $user, string $action, int $max, float $per): array
+    {
+        return ['user' => $user, 'action' => $action, 'max' => $max, 'per' => OxherdWire::milliseconds($per)];
+    }
+}
+
+/** Who is there. */
+final class OxherdPresence
+{
+    public function __construct(private readonly OxherdApp $app)
+    {
+    }
+
+    /** Whether the member has come with it (changed), and its connections. $ttl in seconds. */
+    public function beat(string $room, string $member, string $connection, float $ttl, mixed $data = null): array
+    {
+        $args = ['room' => $room, 'member' => $member, 'connection' => $connection];
+        $args['ttl'] = OxherdWire::milliseconds($ttl);
+        return $this->app->call('presence.beat', $data === null ? $args : $args + ['data' => $data]);
+    }
+
+    /** One connection leaves, or all of the member. */
+    public function leave(string $room, string $member, ?string $connection = null): array
+    {
+        return $this->app->call('presence.leave', ['room' => $room, 'member' => $member, 'connection' => $connection]);
+    }
+
+    public function list(string $room, ?int $most = null): array
+    {
+        return $this->app->call('presence.list', ['room' => $room, 'most' => $most]);
+    }
+
+    public function count(string $room): int
+    {
+        return $this->app->call('presence.count', ['room' => $room])['count'];
+    }
+
+    /** Which of these are there, in their order. */
+    public function online(string $room, array $members): array
+    {
+        return $this->app->call('presence.online', ['room' => $room, 'members' => array_values($members)]);
     }
 }
 

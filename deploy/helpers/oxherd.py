@@ -76,6 +76,9 @@ class App:
     def __init__(self, job):
         self._job = job
         self.cache = Cache(self)
+        self.sessions = Sessions(self)
+        self.limiter = Limiter(self)
+        self.presence = Presence(self)
 
     def call(self, op, args=None):
         """One operation, as docs/app.md lists them."""
@@ -156,6 +159,90 @@ class Cache:
         await asyncio.wait([filled])
         filled.exception()
         return value
+
+
+class Sessions:
+    """Log-in sessions. A session is a dict: user, device, createdAt, seenAt, endsAt, data; None where there is none."""
+
+    def __init__(self, app):
+        self._app = app
+
+    def create(self, user, data=None, ttl=None, max_age=None, limit=None, at_limit=None):
+        """A dict of id, device and madeRoom; None when the user has all that are allowed. Times in seconds."""
+        policy = {"ttl": ttl and milliseconds(ttl), "maxAge": max_age and milliseconds(max_age)}
+        policy.update(limit=limit, atLimit=at_limit)
+        return self._app.call("session.create", {"user": user, "data": data, "policy": policy})
+
+    def read(self, id):
+        return self._app.call("session.read", {"id": id})
+
+    def touch(self, id):
+        return self._app.call("session.touch", {"id": id})
+
+    def update(self, id, data):
+        return self._app.call("session.update", {"id": id, "data": data})
+
+    def revoke(self, id):
+        return self._app._then("session.revoke", {"id": id}, lambda told: told["revoked"] == 1)
+
+    def revoke_device(self, user, device):
+        args = {"user": user, "device": device}
+        return self._app._then("session.revokeDevice", args, lambda told: told["revoked"] == 1)
+
+    def revoke_all(self, user, but=None):
+        """Ends all of a user, but for the one with the id given; how many."""
+        return self._app._then("session.revokeAll", {"user": user, "but": but}, lambda told: told["revoked"])
+
+    def list(self, user):
+        return self._app.call("session.list", {"user": user})
+
+    def count(self, user):
+        return self._app._then("session.count", {"user": user}, lambda told: told["count"])
+
+
+class Limiter:
+    """Limits on requests. What is answered is a dict: allowed, remaining, retryAfterMs, resetMs."""
+
+    def __init__(self, app):
+        self._app = app
+
+    def check(self, user, action, max, per, **more):
+        """At most max in per seconds. More: kind="bucket", burst, cost, strict."""
+        return self._call("limit.check", user, action, max, per, more)
+
+    def peek(self, user, action, max, per, **more):
+        return self._call("limit.peek", user, action, max, per, more)
+
+    def reset(self, user, action, max, per, **more):
+        return self._call("limit.reset", user, action, max, per, more)
+
+    def _call(self, op, user, action, max, per, more):
+        return self._app.call(op, {"user": user, "action": action, "max": max, "per": milliseconds(per), **more})
+
+
+class Presence:
+    """Who is there."""
+
+    def __init__(self, app):
+        self._app = app
+
+    def beat(self, room, member, connection, ttl, data=None):
+        """A dict: whether the member has come with it (changed), and its connections. ttl in seconds."""
+        args = {"room": room, "member": member, "connection": connection, "ttl": milliseconds(ttl)}
+        return self._app.call("presence.beat", args if data is None else {**args, "data": data})
+
+    def leave(self, room, member, connection=None):
+        """One connection leaves, or all of the member."""
+        return self._app.call("presence.leave", {"room": room, "member": member, "connection": connection})
+
+    def list(self, room, most=None):
+        return self._app.call("presence.list", {"room": room, "most": most})
+
+    def count(self, room):
+        return self._app._then("presence.count", {"room": room}, lambda told: told["count"])
+
+    def online(self, room, members):
+        return self._app.call("presence.online", {"room": room, "members": [*members]})
 
 
 def kept(ttl, tags):

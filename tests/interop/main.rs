@@ -20,6 +20,7 @@ mod mail;
 mod moving;
 mod oxherd;
 mod pause;
+mod people;
 mod running;
 mod sandbox;
 mod schedulers;
