@@ -13,7 +13,7 @@ use super::layer;
 use super::locate::Half;
 use super::read::{Context, Item, any_error, sort};
 use super::section;
-use super::{Config, Queue};
+use super::{Config, Queue, Status};
 use super::{validate, zone};
 use crate::job::QueueName;
 
@@ -127,13 +127,14 @@ fn settle(tree: &Value, options: &LoadOptions, context: &Context) -> Config {
         schedules.extend(section::schedule::schedule(&name, &item, &around).map(|schedule| (name, schedule)));
     }
     let redis = section::redis::redis(&top.child("redis"), options.redis_url.as_deref());
+    let status = statuses(&top, &queues);
     let config = Config {
         app: section::app::app(&top.child("app"), &redis.prefix),
         redis,
         queues,
         handlers,
         schedules,
-        status: section::status::status(&top.child("status")),
+        status,
         callbacks: section::callbacks::callbacks(&top.child("callbacks")),
         admin: section::admin::admin(&top.child("admin")),
         daemon,
@@ -147,6 +148,21 @@ fn settle(tree: &Value, options: &LoadOptions, context: &Context) -> Config {
         context.problems.borrow_mut().push(Problem::warning("no queue is configured").with_help(help));
     }
     config
+}
+
+/// `[status]`, and what queues have instead: each over `[defaults]`, and that over `[status]`.
+fn statuses(top: &Item, queues: &BTreeMap<String, Queue>) -> Status {
+    let read = |item: &Item, base: &Status| {
+        let own = item.child("status");
+        own.is_given().then(|| section::status::status(&own, base.clone()))
+    };
+    let base = section::status::status(&top.child("status"), Status::default());
+    let defaults = read(&top.child("defaults"), &base);
+    let own = queues.keys().filter_map(|name| {
+        let status = read(&top.child("queues").child(name), defaults.as_ref().unwrap_or(&base));
+        Some((name.clone(), status.or_else(|| defaults.clone())?))
+    });
+    Status { queues: own.collect(), ..base }
 }
 
 #[cfg(test)]

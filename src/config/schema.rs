@@ -77,6 +77,7 @@ const QUEUE: &[(&str, Shape)] = &[
     ("routes", Free),
     ("unmatched", Value),
     ("placement", Value),
+    ("status", Table(QUEUE_STATUS)),
     ("list", Table(LIST)),
 ];
 
@@ -278,7 +279,20 @@ const STATUS: &[(&str, Shape)] = &[
     ("tenant", Value),
     ("format", Value),
     ("names", Words(|| Status::WORDS.iter().map(|(state, _)| *state).collect())),
+    ("only", Value),
+    ("except", Value),
     ("stream", Table(&[("key", Value), ("max_length", Value)])),
+];
+
+/// As [`STATUS`], but for the stream, which is one for all queues.
+const QUEUE_STATUS: &[(&str, Shape)] = &[
+    ("enabled", Value),
+    ("channel", Value),
+    ("tenant", Value),
+    ("format", Value),
+    ("names", Words(|| Status::WORDS.iter().map(|(state, _)| *state).collect())),
+    ("only", Value),
+    ("except", Value),
 ];
 
 impl Shape {

@@ -13,7 +13,9 @@ use toml::{Table, Value};
 
 use super::locate::{is_secret_name, mask_urls};
 use super::units::{show_duration, show_size};
-use super::{AtStart, CatchUp, Config, List, LogFormat, Overlap, Queue, Schedule, StatusFormat, Unmatched};
+use super::{
+    AtStart, CatchUp, Config, List, LogFormat, Overlap, Queue, Schedule, Status, StatusFormat, StatusStream, Unmatched,
+};
 use crate::job::schedule::local;
 use crate::job::{Backoff, BackoffKind, Keep, UnixMillis};
 
@@ -38,7 +40,13 @@ pub fn show_schedule(schedule: &Schedule) -> serde_json::Value {
 }
 
 fn table(config: &Config) -> Table {
-    let queues = config.queues.iter().map(|(name, queue)| (name.clone(), queue_table(queue).into())).collect();
+    let queues = config.queues.iter().map(|(name, queue)| {
+        let mut table = queue_table(queue);
+        table.extend(config.status.queues.get(name).map(|own| ("status".to_owned(), status_table(own).into())));
+        (name.clone(), table.into())
+    });
+    let mut status = status_table(&config.status);
+    status.insert("stream".into(), config.status.stream.as_ref().map_or(false.into(), stream_table));
     let handlers =
         config.handlers.iter().map(|(name, handler)| (name.clone(), handler::handler_table(handler).into())).collect();
     let schedules =
@@ -51,10 +59,10 @@ fn table(config: &Config) -> Table {
     };
     let mut table = named([
         ("redis", redis_table(config).into()),
-        ("queues", Value::Table(queues)),
+        ("queues", Value::Table(queues.collect())),
         ("handlers", Value::Table(handlers)),
         ("schedules", Value::Table(schedules)),
-        ("status", status_table(config).into()),
+        ("status", status.into()),
         ("app", app::app_table(&config.app).into()),
         ("daemon", daemon_table(config).into()),
         ("shutdown", named(shutdown).into()),
@@ -98,25 +106,27 @@ fn daemon_table(config: &Config) -> Table {
     table
 }
 
-fn status_table(config: &Config) -> Table {
-    let status = &config.status;
+fn status_table(status: &Status) -> Table {
     let format = match status.format {
         StatusFormat::Simple => "simple",
         StatusFormat::Full => "full",
     };
-    let stream = |stream: &super::StatusStream| {
-        let length = i64::try_from(stream.max_length).unwrap_or(i64::MAX);
-        named([("key", stream.key.clone().into()), ("max_length", length.into())]).into()
-    };
-    let words = super::Status::WORDS.iter().map(|(state, _)| (*state, status.word(state).into()));
+    let words = Status::WORDS.iter().map(|(state, _)| (*state, status.word(state).into()));
+    let told: Vec<String> = status.told.iter().map(ToString::to_string).collect();
     named([
         ("enabled", status.enabled.into()),
         ("channel", texts(&status.channels)),
         ("tenant", status.tenant.clone().into()),
         ("format", format.into()),
         ("names", named(words).into()),
-        ("stream", status.stream.as_ref().map_or(false.into(), stream)),
+        ("only", texts(&told)),
+        ("except", texts(&[])),
     ])
+}
+
+fn stream_table(stream: &StatusStream) -> Value {
+    let length = i64::try_from(stream.max_length).unwrap_or(i64::MAX);
+    named([("key", stream.key.clone().into()), ("max_length", length.into())]).into()
 }
 
 fn queue_table(queue: &Queue) -> Table {

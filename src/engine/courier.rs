@@ -1,7 +1,6 @@
 //! Carries to Redis what the running jobs of one queue tell and ask for. Their [`JobContext`]s call it.
 //!
-//! Progress and log lines of all jobs go together, those of one job at most about four times per second, its first ones
-//! at once. There is no timer while nothing waits. What could not be written goes back to the job and is tried again;
+//! Progress and log lines of all jobs go together, those of one job at most twice per second, its first ones at once. There is no timer while nothing waits. What could not be written goes back to the job and is tried again;
 //! what is left when the attempt ends is recorded with its outcome.
 
 use std::collections::BTreeMap;
@@ -18,13 +17,11 @@ use uuid::Uuid;
 #[cfg(feature = "app")]
 use crate::app::App;
 use crate::config;
-use crate::handler::{ActionError, Actions, Doing, JobContext, Part, Settled};
+use crate::handler::{ActionError, Actions, Doing, INTERVAL, JobContext, Part, Settled};
 use crate::job::{Flow, Job};
 use crate::store::{AddedFlow, Code, Dependencies, Error, JobReport, Token, WorkQueue};
 
-/// From one report of a job to its next.
-const INTERVAL: Duration = Duration::from_millis(300);
-/// So much earlier a report goes where another goes now.
+/// So much later than it may a report goes at most, and together with those that may by then.
 const GATHER: Duration = Duration::from_millis(50);
 /// Jobs in one call, of which each may bring 64 KiB of log.
 const BATCH: usize = 64;
@@ -141,7 +138,7 @@ struct Waiting(BTreeMap<Instant, Vec<JobContext>>);
 impl Waiting {
     fn push(&mut self, ctx: JobContext) {
         let now = Instant::now();
-        let due = ctx.with_report(|report| report.taken()).map_or(now, |taken| (taken + INTERVAL).max(now));
+        let due = ctx.with_report(|report| report.taken()).map_or(now, |taken| (taken + INTERVAL + GATHER).max(now));
         self.0.entry(due).or_default().push(ctx);
     }
 

@@ -29,6 +29,7 @@ mod fetcher;
 mod gates;
 #[cfg(test)]
 mod golden;
+mod herald;
 mod phase;
 mod pool;
 mod record;

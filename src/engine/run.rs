@@ -14,6 +14,7 @@ use super::bell;
 use super::event::{LogObserver, Observers};
 use super::fetcher::{Door, Doors, fetch};
 use super::gates::Watched;
+use super::herald;
 use super::phase::Phase;
 use super::pool::{Message, Pool, Settings};
 use super::renewer::{Register, Renewer};
@@ -170,6 +171,7 @@ impl Engine {
             always_publish,
             orders: handle.orders.clone(),
         };
+        let herald = AbortOnDropHandle::new(tokio::spawn(herald::tell(run.store.clone(), Arc::clone(&register))));
         let renewer = Renewer::start(register, run.store.clone(), Arc::clone(&run.shared)).map_err(Error::Thread)?;
         run.employ();
         run.release_old_locks().await;
@@ -179,9 +181,11 @@ impl Engine {
         tracing::info!(instance = run.instance.id, redis = run.store.address(), queues = run.works.len(), "working");
         let services = run.start_services();
         run.start_scheduler();
+        run.check_status_stream();
         run.obey(orders).await;
         let ending = run.end().await;
         // renewals stop last: until here an outcome may have been on its way
+        drop(herald);
         drop(services);
         drop(renewer);
         if let Err(error) = run.store.close().await {
@@ -282,7 +286,8 @@ impl Run {
 
     fn pool_settings(&self, config: &config::Queue, queue: WorkQueue, router: Router) -> Settings {
         let status = self.config.status.clone();
-        Settings { config: config.clone(), queue, router, tenant: status.tenant.as_str().into(), status: status.into() }
+        let tenant = status.of(config.name.as_str()).tenant.as_str().into();
+        Settings { config: config.clone(), queue, router, tenant, status: status.into() }
     }
 
     fn keep(&self, queue: &WorkQueue, config: &config::Queue, door: &Arc<Door>) -> Arc<Kept> {
@@ -290,6 +295,13 @@ impl Run {
         let kept = Arc::new(Kept { queue: queue.clone(), interval, door: Arc::clone(door) });
         self.keeping.lock().expect("no code panics while holding this lock").push(Arc::clone(&kept));
         kept
+    }
+
+    /// Finds out whether the stream of status messages can be written: scripts pass over it if not.
+    fn check_status_stream(&self) {
+        if let Some(stream) = self.config.status.stream.clone().filter(|_| self.config.status.enabled) {
+            tokio::spawn(herald::check_stream(self.store.clone(), stream));
+        }
     }
 
     fn forget(&self, kept: &Arc<Kept>) {
@@ -462,6 +474,9 @@ impl Run {
         }
         self.registry = registry;
         self.config = config;
+        if status_changed {
+            self.check_status_stream();
+        }
         // before their jobs come
         self.employ();
         if let Some(schedules) = &self.schedules {

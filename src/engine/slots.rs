@@ -112,6 +112,17 @@ impl Slots {
         due
     }
 
+    /// The jobs that run, and what proves that they are ours.
+    pub(crate) fn running(&self) -> Vec<(Arc<Job>, Token)> {
+        let mut running = Vec::new();
+        self.each(|_, occupant| {
+            if occupant.stage == Stage::Running {
+                running.push((Arc::clone(&occupant.job), occupant.token.clone()));
+            }
+        });
+        running
+    }
+
     /// The lock of one job that runs.
     pub(crate) fn held(&self, id: &JobId) -> Option<Held> {
         let mut held = None;

@@ -75,7 +75,7 @@ pub use notice::{Notice, Notices, Processes};
 #[cfg(all(unix, feature = "daemon"))]
 pub(crate) use pipes::Incoming;
 pub use registry::{Registry, Router};
-pub(crate) use report::{Part, Settled};
+pub(crate) use report::{INTERVAL, Part, Settled};
 #[cfg(all(unix, feature = "daemon"))]
 pub(crate) use wire::{Heard, LOG_LINE, Lines, job_frame, snippet};
 

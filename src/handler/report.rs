@@ -4,11 +4,13 @@
 //! written goes back to the front; whatever is left when the attempt ends is recorded together with its outcome. So
 //! every line is written once, in order, however often a call has to be repeated.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
+/// From one report of a job to its next, at least: what it tells is passed on twice a second.
+pub(crate) const INTERVAL: Duration = Duration::from_millis(500);
 /// Log bytes kept of one attempt; what comes later is counted and dropped.
 const LOG_BYTES: usize = 64 * 1024;
 /// What a line counts at least, so that many tiny ones are bounded too.
@@ -29,6 +31,8 @@ pub(crate) struct Report {
     rung: bool,
     /// When something was taken last.
     taken: Option<Instant>,
+    /// When progress was taken last.
+    moved: Option<Instant>,
     /// What was taken is not settled.
     under_way: bool,
     /// Waits for that.
@@ -53,6 +57,8 @@ pub(crate) struct Part {
     pub(crate) lines: Vec<String>,
     /// How many of the lines, from the first, may be written already.
     pub(crate) doubtful: usize,
+    /// Progress was taken so short a time ago that whoever listens is not told of this one.
+    pub(crate) hushed: bool,
 }
 
 /// How writing a part went.
@@ -108,6 +114,9 @@ impl Report {
         }
         self.taken = Some(now);
         self.under_way = true;
+        if self.progress.is_some() {
+            self.moved = Some(now);
+        }
         Some(self.all())
     }
 
@@ -116,6 +125,7 @@ impl Report {
             progress: self.progress.take(),
             lines: std::mem::take(&mut self.lines),
             doubtful: std::mem::take(&mut self.doubtful),
+            hushed: false,
         }
     }
 
@@ -149,6 +159,7 @@ impl Report {
     pub(crate) fn close(&mut self) -> Part {
         self.stage = Stage::Closed;
         let mut told = self.all();
+        told.hushed = self.moved.is_some_and(|moved| moved.elapsed() < INTERVAL);
         if self.dropped > 0 {
             told.lines.push(format!("… {} more lines dropped", std::mem::take(&mut self.dropped)));
         }
@@ -214,6 +225,24 @@ mod tests {
         assert_eq!(report.close().lines, ["a", "b"]);
         assert!(!report.log("late".into()) && report.progress(value(1)).is_none());
         assert!(report.take(Instant::now()).is_none());
+    }
+
+    #[test]
+    fn progress_just_after_progress_is_hushed_and_after_lines_it_is_not() {
+        let mut report = Report::default();
+        report.log("a".into());
+        let told = report.take(Instant::now()).unwrap();
+        report.settle(told, Settled::Done);
+        report.progress(value(1));
+        let part = report.close();
+        assert!(part.progress.is_some() && !part.hushed);
+
+        let mut report = Report::default();
+        report.progress(value(1));
+        let told = report.take(Instant::now()).unwrap();
+        report.settle(told, Settled::Done);
+        report.progress(value(2));
+        assert!(report.close().hushed);
     }
 
     #[test]

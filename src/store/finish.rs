@@ -19,7 +19,7 @@ pub(crate) struct Finish {
     pub(crate) id: JobId,
     pub(crate) token: Token,
     /// The job's last progress, if it is not stored yet.
-    pub(crate) progress: Option<Box<RawValue>>,
+    pub(crate) progress: Option<LastProgress>,
     /// Rows for the job's log.
     pub(crate) log: Vec<String>,
     /// How many of them, from the first, may be there already, from a call that had no answer.
@@ -29,6 +29,14 @@ pub(crate) struct Finish {
     pub(crate) change: Change,
     /// The job itself, where it is an element of a list.
     pub(crate) element: Option<Arc<Job>>,
+}
+
+/// What a job told last.
+#[derive(Debug, Clone)]
+pub(crate) struct LastProgress {
+    pub(crate) value: Box<RawValue>,
+    /// It has no status message of its own: that of the outcome tells it.
+    pub(crate) hushed: bool,
 }
 
 /// What a job changes to.
@@ -107,7 +115,8 @@ impl BullQueue {
 impl Finish {
     fn arguments(&self, args: &mut Vec<Value>) {
         if let Some(progress) = &self.progress {
-            args.extend(["p".into(), self.id.as_str().into(), progress.get().into()]);
+            let told = if progress.hushed { "" } else { "1" };
+            args.extend(["p".into(), self.id.as_str().into(), progress.value.get().into(), told.into()]);
         }
         if self.doubtful > 0 {
             args.extend(["u".into(), self.id.as_str().into(), self.doubtful.to_string().into()]);

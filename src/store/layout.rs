@@ -233,6 +233,14 @@ impl WorkQueue {
         }
     }
 
+    /// Publishes that these jobs run, those that are still held; answers how many. Safe to repeat.
+    pub(crate) async fn tell_running(&self, jobs: &[(Arc<Job>, Token)]) -> Result<u64, Error> {
+        match self {
+            Bull(queue) => queue.tell_running(jobs).await,
+            List(queue) => queue.tell_running(jobs).await,
+        }
+    }
+
     /// Has an iteration that was taken followed by the next one; see [`BullQueue::add_next_iteration`].
     pub(crate) async fn add_next_iteration(&self, job: &Job, zone: &str) -> Result<NextIteration, Error> {
         match self {

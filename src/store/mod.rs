@@ -69,7 +69,7 @@ pub use error::Error;
 pub use export::{ExportedJob, Imported};
 pub use family::{Dependencies, JobTree};
 pub use figures::{Finished, Metrics};
-pub(crate) use finish::{Change, Finish};
+pub(crate) use finish::{Change, Finish, LastProgress};
 pub use flow::{AddedFlow, MAX_FLOW};
 pub(crate) use gates::Posted;
 pub use gates::StoredGate;

@@ -2,14 +2,19 @@
 //!
 //! The engine's courier calls it for many jobs at once. Others, who hold no lock, use [`super::Queue`].
 
+use std::sync::Arc;
+
 use serde_json::value::RawValue;
 
 use super::Value;
 use super::error::Error;
 use super::reply::{self, Code};
-use super::script::REPORT_JOBS;
+use super::script::{REPORT_JOBS, TELL_RUNNING};
 use super::work::{BullQueue, Token};
 use crate::job::{Job, JobId};
+
+/// Jobs told of in one call.
+const BATCH: usize = 100;
 
 /// What one job tells.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +71,19 @@ impl BullQueue {
             return Err(Error::Reply { what: REPORT_JOBS.name, expected: "an answer per report", got });
         }
         answers.into_iter().map(answer).collect()
+    }
+
+    /// Publishes that these jobs run, those whose lock is still theirs; answers how many. Safe to repeat.
+    pub(crate) async fn tell_running(&self, jobs: &[(Arc<Job>, Token)]) -> Result<u64, Error> {
+        let mut told = 0;
+        for batch in jobs.chunks(BATCH) {
+            let mut args = vec![self.base.clone(), self.now()];
+            args.extend(self.status.clone());
+            args.extend(batch.iter().flat_map(|(job, token)| [job.id.as_str().into(), Value::from(&**token)]));
+            let answer = self.store.command().script(&TELL_RUNNING, &self.slot_key, args).await?;
+            told += reply::count(TELL_RUNNING.name, &answer)?;
+        }
+        Ok(told)
     }
 }
 

@@ -225,6 +225,7 @@ scripts! {
     SESSION_TOUCH = "session_touch",
     SET_LIMITS = "set_limits",
     SUMMARIES = "summaries",
+    TELL_RUNNING = "tell_running",
     TRIM_KEY = "trim_key",
     UPDATE_JOBS = "update_jobs",
     UPSERT_SCHEDULER = "upsert_scheduler",

@@ -91,6 +91,7 @@ impl BullQueue {
 /// The two arguments that tell a script about status messages: whom to ask for listeners, and
 /// everything a message is made of. A stream is written whether or not anybody listens.
 pub(super) fn status_arguments(status: &config::Status, queue: &QueueName, attempts: u32, always: bool) -> [Value; 2] {
+    let status = status.of(queue.as_str());
     if !status.enabled || status.channels.is_empty() {
         return ["".into(), "".into()];
     }
@@ -101,7 +102,7 @@ pub(super) fn status_arguments(status: &config::Status, queue: &QueueName, attem
         _ => "*".to_owned(),
     };
     let words: serde_json::Map<_, _> =
-        config::Status::WORDS.iter().map(|(state, _)| ((*state).to_owned(), status.word(state).into())).collect();
+        status.told.iter().map(|state| ((*state).to_owned(), status.word(state).into())).collect();
     let settings = json!({
         "channels": channels,
         "tenant": pointer_steps(&status.tenant),

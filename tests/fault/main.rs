@@ -21,4 +21,5 @@ mod scene;
 mod schedule;
 mod shortage;
 mod stop;
+mod subscriber;
 mod wire;

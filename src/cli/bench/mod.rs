@@ -148,7 +148,7 @@ impl Bench {
         Config {
             redis: given.redis.clone(),
             queues: queues.iter().map(queue).collect::<BTreeMap<_, _>>(),
-            status: config::Status { enabled: self.status, ..given.status.clone() },
+            status: config::Status { enabled: self.status, queues: BTreeMap::new(), ..given.status.clone() },
             ..Config::default()
         }
     }

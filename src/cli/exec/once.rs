@@ -103,7 +103,7 @@ async fn attempt(handler: Arc<dyn Handler>, job: &Arc<Job>, queue: &config::Queu
         deadline_ms: job.processed_on.after(queue.timeout).0,
         max_attempts: queue.policy.attempts_of(job),
         prefix: config.redis.prefix.as_str().into(),
-        tenant: config.status.tenant.as_str().into(),
+        tenant: config.status.of(queue.name.as_str()).tenant.as_str().into(),
         may_be_parent: false,
     };
     let ctx = JobContext::new(attempt, Some(Arc::new(Teller)));

@@ -5,6 +5,7 @@ mod http;
 mod lists;
 mod schedules;
 mod smtp;
+mod status;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -420,6 +421,32 @@ fn f127_wrong_types_and_ranges_are_refused_with_what_is_allowed() {
         ("[status]\ntenant = \"tenantId\"\n", "tenant must be a JSON pointer into the job's data, got \"tenantId\""),
         ("[status]\nchannel = [\"x-{tennant}\"]\n", "unknown placeholder {tennant}"),
         ("[status]\nchannel = []\n", "channel must not be an empty list"),
+        (
+            "[status]\nonly = [\"COMPLETED\"]\n",
+            "only must be \"waiting\", \"active\", \"progress\", \"delayed\", \"retrying\", \"completed\", \"failed\", \"stalled\", \"cancelled\" or \"expired\", got \"COMPLETED\"",
+        ),
+        (
+            "[status]\nexcept = \"progres\"\n",
+            "except must be \"waiting\", \"active\", \"progress\", \"delayed\", \"retrying\", \"completed\", \"failed\", \"stalled\", \"cancelled\" or \"expired\", got \"progres\"",
+        ),
+        ("[status]\nonly = [\"failed\"]\nexcept = [\"failed\"]\n", "no state is left to be told"),
+        ("[status]\nonly = []\n", "no state is left to be told"),
+        ("[status]\nstream = \"updates\"\n", "stream must be a table, got \"updates\""),
+        (
+            "[status]\nstream = { key = \"u:{queue}\" }\n",
+            "the stream has one key, whose entries have one order, but its name holds {queue}",
+        ),
+        ("[status]\nstream = { max_length = 10 }\n", "max_length must be at least 1000, got 10"),
+        ("[status]\nstream = { key = \"bull:updates\" }\n", "\"bull:updates\" is among the keys of queues"),
+        (
+            "[redis]\nprefix = \"{bull}\"\n[status]\nstream = true\n",
+            "on a cluster \"job_updates:stream\" may be elsewhere than the queues, whose keys have the hash tag {bull}",
+        ),
+        ("[queues.email.status]\nstream = true\n", "unknown key \"stream\" in [queues.email.status]"),
+        (
+            "[queues.email.status]\nonly = [\"none\"]\n",
+            "only must be \"waiting\", \"active\", \"progress\", \"delayed\", \"retrying\", \"completed\", \"failed\", \"stalled\", \"cancelled\" or \"expired\", got \"none\"",
+        ),
         ("[daemon]\nname = \"a:b\"\n", "name must not hold ':' or control characters"),
         ("[shutdown]\ndrain = \"2d\"\n", "drain must be at most 24h, got \"2d\""),
         (
@@ -920,7 +947,8 @@ fn what_is_shown_loads_again_and_hides_secrets() {
     let text = format!(
         "{SMALL}headers = {{ Authorization = \"Bearer hunter2\", Accept = \"x\" }}\n\
          [queues.q]\nroutes = {{ \"a b\" = \"app\" }}\nkeep_failed = true\nrate_limit = {{ max = 1, per = \"90s\" }}\n\
-         [queues.r]\nhandler = \"cmd\"\nmax_payload = \"1KiB\"\n[handlers.cmd.command]\nargv = [\"x\"]\n"
+         [queues.r]\nhandler = \"cmd\"\nmax_payload = \"1KiB\"\nstatus = {{ only = \"failed\" }}\n\
+         [status]\nexcept = \"progress\"\nstream = true\n[handlers.cmd.command]\nargv = [\"x\"]\n"
     );
     let config = Files::one(&text).load();
     let shown = crate::config::show(&config);
@@ -931,6 +959,7 @@ fn what_is_shown_loads_again_and_hides_secrets() {
     http.headers.insert("Authorization".into(), "Bearer hunter2".into());
     // every word is written out, which says the same
     again.status.names.clear();
+    again.status.queues.get_mut("r").unwrap().names.clear();
     assert_eq!(again, config);
 
     let config = Files::one(&format!("{SMALL}[redis]\nurl = \"redis://me:hunter2@h/3\"\n")).load();
@@ -942,12 +971,12 @@ fn what_is_shown_loads_again_and_hides_secrets() {
 #[test]
 fn what_is_shown_has_every_key_there_is() {
     let text = "[daemon]\nname = \"n\"\nstate_dir = \"/s\"\ntimezone = \"UTC\"\n\
-                [callbacks]\nlisten = \"127.0.0.1:7118\"\n[admin]\ntoken = \"sixteen-letters.\"\n[queues.q]\nhandler = \"a\"\nroutes = { x = \"b\", y = \"c\" }\n\
+                [callbacks]\nlisten = \"127.0.0.1:7118\"\n[admin]\ntoken = \"sixteen-letters.\"\n[queues.q]\nhandler = \"a\"\nroutes = { x = \"b\", y = \"c\" }\nstatus = {}\n\
                 [handlers.a.http]\nurl = \"https://x\"\nca = \"ca.pem\"\nsocket = \"/s\"\n[handlers.b.command]\nargv = [\"x\"]\ndirectory = \"/\"\n\
                 user = \"u\"\ngroup = \"g\"\nwork_dir = \"/w\"\n[handlers.c.log]\n\
                 [schedules.s]\ncron = \"0 3 * * *\"\nqueue = \"q\"\nattempts = 1\nbackoff = {}\nkeep_completed = 1\nkeep_failed = 1\n\
                 starts = \"2027-01-01\"\nends = \"2027-12-31\"\ndescription = \"d\"\n\
-                [queues.l]\nhandler = \"a\"\nlist = { key = \"k\", payload = \"json\", id = \"/id\", name = \"/n\" }\n";
+                [queues.l]\nhandler = \"a\"\nstatus = {}\nlist = { key = \"k\", payload = \"json\", id = \"/id\", name = \"/n\" }\n";
     let ca = rcgen::generate_simple_self_signed(["x".to_owned()]).unwrap().cert.pem();
     let shown = crate::config::show_json(&Files::new(&[("oxherd.toml", text), ("ca.pem", &ca)]).load());
     let root = &crate::config::schema::ROOT;

@@ -1,6 +1,6 @@
-//! Reads `[status]`.
+//! Reads `[status]`, and what queues have instead.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::unknown_placeholder;
 use crate::config::read::{Item, Scalar};
@@ -10,23 +10,43 @@ use crate::config::{Status, StatusFormat, StatusStream};
 const SHORTEST: i128 = 1000;
 const LONGEST: i128 = 1_000_000_000;
 
-pub fn status(item: &Item) -> Status {
+/// `[status]`, or what a queue has instead of it, `base` where that is silent.
+pub fn status(item: &Item, base: Status) -> Status {
     item.expect_table();
-    let base = Status::default();
     let formats = [("simple", StatusFormat::Simple), ("full", StatusFormat::Full)];
     Status {
         enabled: item.child("enabled").flag(base.enabled),
         channels: channels(&item.child("channel")).unwrap_or(base.channels),
         tenant: tenant(&item.child("tenant")).unwrap_or(base.tenant),
         format: item.child("format").word(&formats, base.format),
-        names: names(&item.child("names")),
-        stream: stream(&item.child("stream")),
+        told: told(item, base.told),
+        names: base.names.into_iter().chain(names(&item.child("names"))).collect(),
+        stream: if item.child("stream").is_given() { stream(&item.child("stream")) } else { base.stream },
+        queues: BTreeMap::new(),
     }
+}
+
+/// `only` in place of what was told before, without what `except` names.
+fn told(item: &Item, base: BTreeSet<&'static str>) -> BTreeSet<&'static str> {
+    let words: Vec<_> = Status::WORDS.iter().map(|(state, _)| (*state, Some(*state))).collect();
+    let [only, except] = ["only", "except"].map(|key| item.child(key));
+    let mut is_known = true;
+    let mut states = |item: &Item| -> Option<BTreeSet<&'static str>> {
+        let states: Vec<_> = item.texts()?.iter().map(|state| state.word(&words, None)).collect();
+        is_known &= states.iter().all(Option::is_some);
+        Some(states.into_iter().flatten().collect())
+    };
+    let (chosen, left_out) = (states(&only).unwrap_or(base), states(&except).unwrap_or_default());
+    let told: BTreeSet<_> = chosen.difference(&left_out).copied().collect();
+    if let Some(key) = [only, except].into_iter().find(Item::is_given).filter(|_| told.is_empty() && is_known) {
+        key.error("no state is left to be told", "write enabled = false to publish nothing");
+    }
+    told
 }
 
 /// A table; true stands for its defaults.
 fn stream(item: &Item) -> Option<StatusStream> {
-    if !item.is_given() || item.is_off() {
+    if item.is_off() {
         return None;
     }
     let base = StatusStream::default();

@@ -9,7 +9,7 @@ use crate::engine::record::change;
 use crate::engine::slots::{Slot, Stage};
 use crate::handler::Part;
 use crate::job::{Failure, Job, Outcome, Verdict, verdict};
-use crate::store::{Code, Finish, Recorded, Taken, Token};
+use crate::store::{Code, Finish, LastProgress, Recorded, Taken, Token};
 
 /// A fixed outcome on its way to Redis.
 pub(super) struct Pending {
@@ -84,7 +84,7 @@ impl Pool {
         let finish = Finish {
             id: job.id.clone(),
             token: token.clone(),
-            progress: rest.progress,
+            progress: rest.progress.map(|value| LastProgress { value, hushed: rest.hushed }),
             log: rest.lines,
             doubtful: rest.doubtful,
             keep_logs: job.opts.keep_logs,
@@ -117,7 +117,9 @@ impl Pool {
                 let known = self.slots.with(pending.slot, |occupant| Arc::clone(&occupant.job));
                 if let Some(job) = known {
                     let Finish { token, progress, log, doubtful, .. } = pending.finish;
-                    let rest = Part { progress, lines: log, doubtful };
+                    let hushed = progress.as_ref().is_some_and(|progress| progress.hushed);
+                    let progress = progress.map(|progress| progress.value);
+                    let rest = Part { progress, lines: log, doubtful, hushed };
                     let again = self.pending_for(pending.slot, &job, rest, &token, outcome);
                     self.pending.push_back(again);
                 }

@@ -316,3 +316,18 @@ async fn f148_others_pop_and_push_as_they_like() {
     ended(&work, vec![finish(&first[0], "one:1", Change::HandBack)]).await;
     assert_eq!(rig.redis("LRANGE l 0 -1").await, "1");
 }
+
+#[tokio::test]
+async fn elements_in_hand_are_told_of_anew_those_that_have_ended_are_not() {
+    let rig = Rig::of(config::List { payload: Payload::Json, id: Some("/id".into()), ..config::List::new("l") }).await;
+    let work = WorkQueue::new(&rig.store, &rig.queue, &config::Status::default(), None, false);
+    rig.push(&[br#"{"id":"a","tenantId":"t1"}"#, br#"{"id":"b","tenantId":"t2"}"#]).await;
+    let jobs = taken(&work, "x:1", 2).await;
+    work.finish_jobs([finish(&jobs[0], "x:1", complete())].iter(), None).await.unwrap();
+    let held: Vec<_> = jobs.into_iter().map(|job| (job, "x:1".into())).collect();
+    let mut messages = rig.store.subscribe(&["job_updates".into()], &[]).await.unwrap();
+    assert_eq!(work.tell_running(&held).await.unwrap(), 1);
+    let message = crate::store::StatusMessage::read(messages.message().await.unwrap().payload).unwrap();
+    assert_eq!((message.job_id.as_str(), message.status.as_str()), ("b", "RUNNING"));
+    assert_eq!(message.tenant().as_deref(), Some("t2"));
+}

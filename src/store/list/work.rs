@@ -5,6 +5,7 @@
 //! with its incarnation.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -31,6 +32,8 @@ use crate::store::{Counts, Error, List, Store};
 const PUT_BACK: i64 = 1000;
 /// Leases renewed in one call.
 const RENEW: usize = 1000;
+/// Elements told of in one call.
+const TELL: usize = 100;
 /// Dead elements removed for their age in one call.
 const PRUNE: i64 = 1000;
 
@@ -230,7 +233,7 @@ impl ListQueue {
             job.name.as_str().into(),
             i64::from(job.attempt()).into(),
             job.processed_on.0.into(),
-            finish.progress.as_ref().map_or_else(|| "".into(), |progress| progress.get().into()),
+            finish.progress.as_ref().map_or_else(|| "".into(), |progress| progress.value.get().into()),
         ]
     }
 
@@ -359,8 +362,7 @@ impl ListQueue {
     /// As [`crate::store::WorkQueue::report_jobs`]. Progress is told and not kept; rows go to the log of this process.
     pub(crate) async fn report(&self, reports: &[JobReport<'_>]) -> Result<Vec<Result<(), Code>>, Error> {
         let mut answers: Vec<Result<(), Code>> = Vec::with_capacity(reports.len());
-        let mut args: Vec<Value> = vec![self.keys.root().into(), self.store.now().0.into(), self.spec.clone()];
-        args.extend(self.status.clone());
+        let mut args = self.telling("progress");
         let fixed = args.len();
         let mut asked = Vec::new();
         for (at, report) in reports.iter().enumerate() {
@@ -392,6 +394,32 @@ impl ListQueue {
             }
         }
         Ok(answers)
+    }
+
+    /// What comes before the elements in a call that tells of this state of theirs.
+    fn telling(&self, state: &'static str) -> Vec<Value> {
+        let mut args: Vec<Value> = vec![self.keys.root().into(), self.store.now().0.into(), self.spec.clone()];
+        args.extend(self.status.clone());
+        args.push(Value::from_static_str(state));
+        args
+    }
+
+    /// As [`crate::store::WorkQueue::tell_running`]. How far they are is not known to Redis, and not told.
+    pub(crate) async fn tell_running(&self, jobs: &[(Arc<Job>, Token)]) -> Result<u64, Error> {
+        let mut told = 0;
+        for batch in jobs.chunks(TELL) {
+            let mut args = self.telling("active");
+            for (job, token) in batch {
+                let Some(Element { index, bytes: None, .. }) = job.element.as_ref() else { continue };
+                args.extend([Value::from(&**token), i64::from(*index).into(), job.id.as_str().into()]);
+                args.extend([job.name.as_str().into(), i64::from(job.attempt()).into(), job.processed_on.0.into()]);
+                args.push("".into());
+            }
+            let reply = self.store.command().script(&LIST_REPORT, self.keys.list(), args).await?;
+            let codes = reply::array(LIST_REPORT.name, reply)?;
+            told += codes.iter().filter(|code| code.as_i64() == Some(0)).count() as u64;
+        }
+        Ok(told)
     }
 
     /// As [`crate::store::WorkQueue::prune_finished`]: what the dead list keeps no longer.

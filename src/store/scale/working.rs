@@ -1,5 +1,7 @@
 //! What producers and workers do.
 
+use std::sync::Arc;
+
 use super::Cost::{Flat, WalksWait};
 use super::*;
 use crate::config::Schedule;
@@ -147,6 +149,12 @@ async fn locks(long: &Long) {
             })
             .collect();
         assert!(work.report_jobs(&reports).await.unwrap().iter().all(Result::is_ok));
+    })
+    .await;
+    long.quick("take 64 and tell that they run", Flat, async |n| {
+        let taken = work.move_to_active(&Take { token: format!("told:{n}").into(), want: BATCH }).await.unwrap().jobs;
+        let held: Vec<_> = taken.into_iter().map(|job| (Arc::new(job), format!("told:{n}").into())).collect();
+        assert_eq!(work.tell_running(&held).await.unwrap(), 64);
     })
     .await;
     long.quick("adopt the jobs of a take", Flat, async |_| {

@@ -30,7 +30,7 @@
             "h" id token                             waits for its children, no attempt charged; to the head of the
                                                      queue when none is pending
             and before a job's outcome, recorded with it:
-            "p" id value                             progress, JSON
+            "p" id value told                        progress, JSON; told "1" has a status message of its own
             "u" id count                             so many of the rows that follow may be in the log already
             "l" id keep line                         a row for the job's log; keep "" for all
 
@@ -66,7 +66,7 @@ local q = queue_state(base)
 local status = open_status(ARGV[11], ARGV[12])
 
 -- how many values follow each kind
-local arity = {c = 4, f = 7, r = 5, d = 6, w = 2, h = 2, p = 2, u = 2, l = 3}
+local arity = {c = 4, f = 7, r = 5, d = 6, w = 2, h = 2, p = 3, u = 2, l = 3}
 -- what is told of a job beside its outcome
 local before = {p = true, u = true, l = true}
 local outcomes, locks, family, told = {}, {}, {}, nil
@@ -78,7 +78,7 @@ while at <= last do
     told = told or {}
     told[id] = told[id] or {rows = {}}
     if kind == 'p' then
-      told[id].progress = ARGV[at + 2]
+      told[id].progress, told[id].loud = ARGV[at + 2], ARGV[at + 3] == '1'
     elseif kind == 'u' then
       told[id].doubtful = tonumber(ARGV[at + 2])
     else
@@ -152,7 +152,7 @@ end
 -- Writes what was told of a job beside its outcome.
 local function tell(id, key, it, attempt)
   if it.progress then
-    set_progress(q, id, it.progress, now, attempt, status)
+    set_progress(q, id, it.progress, now, attempt, it.loud and status)
   end
   if #it.rows > 0 then
     append_logs(key .. ':logs', it.rows, it.doubtful or 0, it.keep)

@@ -116,6 +116,7 @@ async fn nothing_of_a_stream_is_missed_over_a_cut() {
     assert_eq!(message(&mut updates).await.job_id, "a");
     server.stop();
     server.again().await;
+    eventually("loaded", async || store.ping().await.is_ok()).await;
     keep(&server, "*", "b").await;
     assert_eq!(message(&mut updates).await.job_id, "b");
     server.run("CLIENT KILL TYPE normal").await;

@@ -12,7 +12,7 @@ mod status;
 use serde_json::value::RawValue;
 
 use super::super::testing::Server;
-use super::super::{Change, Finish, Queue, Recorded, Take, Taken, WorkQueue};
+use super::super::{Change, Finish, LastProgress, Queue, Recorded, Take, Taken, WorkQueue};
 use super::*;
 use crate::job::{JobOptions, Keep, NewJob, UnixMillis};
 

@@ -1,5 +1,7 @@
 //! What running jobs tell, and waiting for children.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::store::{Code, JobReport};
 
@@ -77,7 +79,8 @@ async fn the_last_progress_comes_before_the_outcome() {
     let rig = Rig::new().await;
     rig.add(&["{}"]).await;
     rig.take("a:1", 1).await;
-    rig.finish(&[Finish { progress: Some(json("99")), ..complete("1", "a:1", Keep::All) }]).await;
+    let progress = Some(LastProgress { value: json("99"), hushed: false });
+    rig.finish(&[Finish { progress, ..complete("1", "a:1", Keep::All) }]).await;
     assert_eq!(rig.redis("HGET bull:q:1 progress").await, ["99"]);
     let events = rig.events().await;
     assert_eq!(events[events.len() - 3..], ["progress 1", "completed 1", "drained"]);
@@ -103,4 +106,44 @@ async fn a_job_waits_for_its_children_or_goes_to_the_head() {
     assert_eq!(rig.redis("LRANGE bull:q:wait 0 -1").await, ["5"]);
     assert_eq!(rig.redis("ZRANGE bull:q:prioritized 0 -1 WITHSCORES").await, ["2", "12884901888"]);
     assert_eq!(rig.redis("HMGET bull:q:1 atm ats").await, ["", "1"], "no attempt is charged");
+}
+
+#[tokio::test]
+async fn progress_that_is_hushed_is_told_with_the_outcome_alone() {
+    let mut rig = Rig::new().await;
+    rig.status = config::Status::default();
+    rig.add(&["{}"; 2]).await;
+    rig.take("a:1", 2).await;
+    let mut messages = rig.store.subscribe(&["job_updates".into()], &[]).await.unwrap();
+    let last = |hushed| Some(LastProgress { value: json("99"), hushed });
+    let outcomes = [
+        Finish { progress: last(true), ..complete("1", "a:1", Keep::All) },
+        Finish { progress: last(false), ..complete("2", "a:1", Keep::All) },
+    ];
+    rig.finish(&outcomes).await;
+    for (id, word) in [("1", "COMPLETED"), ("2", "PROGRESS"), ("2", "COMPLETED")] {
+        let message = crate::store::StatusMessage::read(messages.message().await.unwrap().payload).unwrap();
+        let told = (message.job_id.as_str(), message.status.as_str(), message.progress);
+        assert_eq!(told, (id, word, Some(99.into())));
+    }
+    assert_eq!(rig.redis("HGET bull:q:1 progress").await, ["99"]);
+}
+
+#[tokio::test]
+async fn what_runs_is_told_anew_to_those_who_listen_and_nothing_else_is() {
+    let mut rig = Rig::new().await;
+    rig.status = config::Status::default();
+    rig.add(&["{}"; 3]).await;
+    let taken = rig.take("a:1", 3).await.jobs;
+    let all: Vec<_> = taken.into_iter().map(|job| (Arc::new(job), Token::from("a:1"))).collect();
+    assert_eq!(rig.work().tell_running(&all).await.unwrap(), 0, "nobody listens");
+    let mut messages = rig.store.subscribe(&["job_updates".into()], &[]).await.unwrap();
+    rig.redis("SET bull:q:2:lock b:1").await;
+    rig.redis("HSET bull:q:3 progress 40 atm 1").await;
+    assert_eq!(rig.work().tell_running(&all).await.unwrap(), 2);
+    for (id, attempt, progress) in [("1", 1, 0), ("3", 2, 40)] {
+        let message = crate::store::StatusMessage::read(messages.message().await.unwrap().payload).unwrap();
+        assert_eq!((message.job_id.as_str(), message.status.as_str()), (id, "RUNNING"));
+        assert_eq!((message.attempt, message.progress), (Some(attempt), Some(progress.into())));
+    }
 }
