@@ -98,3 +98,6 @@ fn checked(what: &'static str, name: &str) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -302,7 +302,7 @@ fn session(kept: Kept, place: Place) -> Session {
 }
 
 /// In which part of a cluster a user's sessions are.
-fn part_of(user: &str) -> String {
+pub(super) fn part_of(user: &str) -> String {
     let mut part = hashed(user);
     part.truncate(PART);
     part
