@@ -12,6 +12,7 @@ mod freeze;
 mod housekeeping;
 mod ledger;
 mod limit;
+mod list;
 mod odd;
 mod outage;
 mod pool;

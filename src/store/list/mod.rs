@@ -32,8 +32,8 @@ use crate::job::{QueueName, State, UnixMillis};
 const BATCH: u64 = 500;
 /// Elements pushed in one call.
 const PUSH: usize = 1000;
-/// Takes that are told of at most.
-const TAKES: i64 = 10_000;
+/// Takes that are told of in one call.
+const TAKES: usize = 1000;
 
 /// A list of the store, as a queue of the configuration describes it. Cheap to clone.
 #[derive(Clone)]
@@ -164,11 +164,16 @@ impl List {
         self.overview().await.map(|overview| overview.paused)
     }
 
-    /// All there is to know about the list, at one moment.
+    /// What is known, and of the takes those behind so many.
+    async fn overview_from(&self, passed: usize) -> Result<Value, Error> {
+        let args = vec![self.keys.root().into(), passed.to_string().into(), TAKES.to_string().into()];
+        self.store.command().script(&LIST_OVERVIEW, self.keys.list(), args).await
+    }
+
+    /// All there is to know about the list; at one moment, but where very much is in hand.
     pub async fn overview(&self) -> Result<ListOverview, Error> {
         let what = LIST_OVERVIEW.name;
-        let args = vec![self.keys.root().into(), TAKES.into()];
-        let answer = self.store.command().script(&LIST_OVERVIEW, self.keys.list(), args).await?;
+        let answer = self.overview_from(0).await?;
         let mut parts = reply::array(what, answer)?.into_iter();
         let mut next = || parts.next().unwrap_or(Value::Null);
         let [waiting, delayed, failed, paused] = [next(), next(), next(), next()].map(|part| reply::count(what, &part));
@@ -176,12 +181,19 @@ impl List {
         let (concurrency, max, duration) = (number(), number(), number());
         let mut holders: Vec<Holder> = Vec::new();
         let mut active = 0;
-        let takes = reply::array(what, next())?;
+        let mut takes = reply::array(what, next())?;
         for process in reply::array(what, next())? {
             if let [name, _] = reply::texts(what, process)?.as_slice() {
                 let holder = Holder { instance: name.clone(), in_hand: 0, lease_until: None, present: true };
                 holders.push(holder);
             }
+        }
+        let mut told = takes.len();
+        while told == TAKES {
+            let more = reply::array(what, self.overview_from(takes.len()).await?)?.into_iter().nth(7);
+            let more = reply::array(what, more.unwrap_or(Value::Null))?;
+            told = more.len();
+            takes.extend(more);
         }
         for take in takes {
             let take = reply::texts(what, take)?;

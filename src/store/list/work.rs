@@ -29,7 +29,7 @@ use crate::store::work::{Held, Token, status_arguments};
 use crate::store::{Counts, Error, List, Store};
 
 /// Elements put back in one call.
-const PUT_BACK: i64 = 1000;
+const PUT_BACK: i64 = 300;
 /// Leases renewed in one call.
 const RENEW: usize = 1000;
 /// Elements told of in one call.

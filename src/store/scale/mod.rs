@@ -9,6 +9,7 @@
 mod beside;
 mod emptying;
 mod keeping;
+mod lists;
 mod looking;
 mod moving;
 #[cfg(feature = "app")]
@@ -68,6 +69,7 @@ async fn f79_no_call_takes_more_than_50_ms_on_a_very_long_queue() {
     Box::pin(working::all(&long)).await;
     moving::all(&long).await;
     Box::pin(keeping::all(&long)).await;
+    Box::pin(lists::all(&long)).await;
     #[cfg(feature = "app")]
     Box::pin(beside::all(&long)).await;
     #[cfg(feature = "app")]

@@ -4,7 +4,8 @@
   KEYS[1]  list  the list itself; all other keys derive from ARGV[1]
 
   ARGV[1]  text  what the keys beside the list begin with
-  ARGV[2]  int   takes told of at most
+  ARGV[2]  int   takes passed over
+  ARGV[3]  int   takes told of at most
 
   Reply:   {elements waiting, delayed, dead, 1 when paused, elements in hand at once at most or "", elements started per window or
            "", the window in ms or "", {token, end of its lease in ms, elements in hand} of each take,
@@ -16,7 +17,7 @@
 --@include count_in_hand
 
 local root, takes = ARGV[1], {}
-local members = redis.call('ZRANGE', root .. 'takes', 0, ARGV[2] - 1, 'WITHSCORES')
+local members = redis.call('ZRANGE', root .. 'takes', ARGV[2], ARGV[2] + ARGV[3] - 1, 'WITHSCORES')
 for at = 1, #members, 2 do
   takes[#takes + 1] = {members[at], members[at + 1], (count_in_hand(root, members[at]))}
 end
