@@ -140,6 +140,10 @@ fn f144_any_survivor_puts_back_what_a_dead_process_held() {
     assert!(ledger.begun() <= 20 + 10, "{} runs", ledger.begun());
 }
 
+/// Whether the list holds these elements, what was pushed first at its end.
+const SAME: &str = "local out = redis.call('LRANGE', 'job_queue', 0, -1)
+    for n, element in ipairs(out) do if element ~= ARGV[#ARGV + 1 - n] then return 'another at ' .. n end end return #out";
+
 #[test]
 fn f144_f146_bytes_of_any_kind_come_back_unchanged() {
     let redis = Redis::start();
@@ -158,8 +162,6 @@ fn f144_f146_bytes_of_any_kind_come_back_unchanged() {
     pause(&redis);
     daemon.again();
     eventually("all are back", || in_hand(&redis) == 0);
-    const SAME: &str = "local out = redis.call('LRANGE', 'job_queue', 0, -1)
-        for n, element in ipairs(out) do if element ~= ARGV[7 - n] then return 'another at ' .. n end end return #out";
     let mut words: Vec<Vec<u8>> = vec![b"EVAL".to_vec(), SAME.into(), b"0".to_vec()];
     words.extend(elements.map(<[u8]>::to_vec));
     assert_eq!(redis.ask(&words).unwrap(), "6");

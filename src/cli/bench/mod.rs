@@ -7,6 +7,7 @@ mod drain;
 mod flows;
 mod idle;
 mod latency;
+mod list;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -29,7 +30,8 @@ const NOOP: &str = "noop";
 ///
 /// drain: fill a queue, then time how fast it is worked off. latency: one job every 5 ms into an
 /// idle worker, from before the add to the handler's first line. idle: what waiting costs. add: how
-/// fast jobs are added in bulk. flows: parents with ten children each, added and worked off.
+/// fast jobs are added in bulk. flows: parents with ten children each, added and worked off. list: as
+/// drain, on a plain list of ids.
 #[derive(Args)]
 pub struct Bench {
     #[arg(long, value_enum, default_value_t = Mode::Drain)]
@@ -37,7 +39,7 @@ pub struct Bench {
     /// A queue that does not exist; it is removed afterwards [default: a name of its own]
     #[arg(long, value_name = "NAME", value_parser = value::queue)]
     queue: Option<QueueName>,
-    /// Jobs to run [default: 50000; latency: 2000; add: 100000; flows: 2000 parents]
+    /// Jobs to run [default: 50000; latency: 2000; add, list: 100000; flows: 2000 parents]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     jobs: Option<u64>,
     /// Size of each job's data
@@ -67,6 +69,7 @@ enum Mode {
     Idle,
     Add,
     Flows,
+    List,
 }
 
 /// What was measured, in the order shown. Names are the JSON's.
@@ -117,6 +120,7 @@ impl Bench {
             Mode::Flows => {
                 Box::pin(flows::measure(store, config, queue, self.jobs.unwrap_or(2_000), self.payload)).await
             }
+            Mode::List => Box::pin(list::measure(store, config, queue, self.jobs.unwrap_or(100_000))).await,
             Mode::Idle => idle::measure(store, config, Duration::from_secs(self.seconds.into())).await,
         }
     }
@@ -129,7 +133,7 @@ impl Bench {
         let name = |text: String| QueueName::new(&text).map_err(|e| Error::Usage(e.to_string()));
         match self.mode {
             Mode::Idle => (1..=self.queues).map(|n| name(format!("{base}-{n}"))).collect(),
-            Mode::Drain | Mode::Latency | Mode::Add | Mode::Flows => Ok(vec![name(base)?]),
+            Mode::Drain | Mode::Latency | Mode::Add | Mode::Flows | Mode::List => Ok(vec![name(base)?]),
         }
     }
 
@@ -139,6 +143,7 @@ impl Bench {
             let mut queue = config::Queue::new(name.clone());
             queue.concurrency = self.concurrency;
             queue.handler = Some(NOOP.into());
+            queue.list = matches!(self.mode, Mode::List).then(|| list::of(name));
             queue.policy.keep_completed = match self.keep {
                 0 => Keep::Nothing,
                 count => Keep::Some { count: Some(count), age: None, limit: None },

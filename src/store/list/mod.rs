@@ -371,6 +371,16 @@ impl List {
     }
 }
 
+#[cfg(feature = "daemon")]
+impl List {
+    /// Removes the list and every key beside it. For lists of our own making: nothing is checked. Reads the whole key space in
+    /// small steps.
+    pub(crate) async fn erase(&self) -> Result<(), Error> {
+        self.call("UNLINK", &[self.keys.list()]).await?;
+        self.store.unlink(&format!("{}*", super::escaped(self.keys.root()))).await
+    }
+}
+
 impl Dead {
     fn read(entry: Bytes) -> Self {
         let (note, bytes) = Note::split(&entry);

@@ -51,19 +51,13 @@ fn take(token: String) -> Take {
 }
 
 async fn working(long: &Long, work: &WorkQueue) {
-    let outcomes: [(&str, fn() -> Change); 4] = [
-        ("completed", || Change::Complete { value: json("1"), keep: Keep::Nothing }),
-        ("dead", || Change::Fail {
-            reason: "no".into(),
-            stack: "[]".into(),
-            keep: Keep::All,
-            attempts: 1,
-            state: "failed",
-        }),
-        ("delayed", || Change::Delay { wait: Duration::from_secs(60), charged: None }),
-        ("handed back", || Change::HandBack),
-    ];
-    for (what, change) in outcomes {
+    let died = Change::Fail { reason: "no".into(), stack: "[]".into(), keep: Keep::All, attempts: 1, state: "failed" };
+    for (what, change) in [
+        ("completed", Change::Complete { value: json("1"), keep: Keep::Nothing }),
+        ("dead", died),
+        ("delayed", Change::Delay { wait: Duration::from_secs(60), charged: None }),
+        ("handed back", Change::HandBack),
+    ] {
         let mut token = format!("{what}:0");
         let mut jobs = work.move_to_active(&take(token.clone())).await.unwrap().jobs;
         long.quick(&format!("list: finish 64, take 64: {what}"), Flat, async |n| {
@@ -76,7 +70,7 @@ async fn working(long: &Long, work: &WorkQueue) {
                     log: Vec::new(),
                     doubtful: 0,
                     keep_logs: None,
-                    change: change(),
+                    change: change.clone(),
                     element: Some(Arc::new(job)),
                 })
                 .collect();

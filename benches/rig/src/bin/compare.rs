@@ -1,14 +1,14 @@
 //! oxherd and its neighbours in interleaved rounds on one private Redis; prints figures and ratios.
 //!
 //!     compare --redis-server PATH --oxherd PATH --peer-rust PATH --peer-node PATH --limit PATH
-//!             [--only drain,latency,idle,add,flows] [--rounds 3] [--jobs 50000] [--concurrency 100]
+//!             [--only drain,latency,idle,add,flows,list] [--rounds 3] [--jobs 50000] [--concurrency 100]
 //!             [--payload 200] [--idle-seconds 20] [--added 100000] [--flows 2000]
 //!
 //! Bare rates depend on the machine and on what else it does; the ratios of one round do not. Own CPU
 //! is read from the process's clock, Redis CPU from INFO, for everybody alike; oxherd's come from `oxherd bench`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ const OXHERD: &str = "oxherd";
 const RUST: &str = "bullmq-official";
 const NODE: &str = "npm bullmq";
 const LIMIT: &str = "limit";
+const LMOVE: &str = "LMOVE";
 
 struct Rig {
     server: Server,
@@ -42,14 +43,18 @@ struct Rig {
     added: usize,
     flows: usize,
     directory: PathBuf,
+    /// What comes with the server.
+    benchmark: PathBuf,
 }
 
 fn main() {
     let arguments = Arguments::read();
-    let only = arguments.text("only", "drain,latency,idle,add,flows");
+    let only = arguments.text("only", "drain,latency,idle,add,flows,list");
     let peer = |key: &'static str| arguments.text(key, key);
+    let server = PathBuf::from(arguments.text("redis-server", "redis-server"));
+    let beside = server.with_file_name("redis-benchmark");
     let rig = Rig {
-        server: Server::start(Path::new(&arguments.text("redis-server", "redis-server"))),
+        server: Server::start(&server),
         oxherd: peer("oxherd"),
         peers: BTreeMap::from([(RUST, peer("peer-rust")), (NODE, peer("peer-node")), (LIMIT, peer("limit"))]),
         rounds: arguments.number("rounds", 3),
@@ -59,6 +64,7 @@ fn main() {
         idle: Duration::from_secs(arguments.number("idle-seconds", 20)),
         added: arguments.number("added", 100_000),
         flows: arguments.number("flows", 2_000),
+        benchmark: if beside.exists() { beside } else { PathBuf::from("redis-benchmark") },
         directory: std::env::temp_dir().join(format!("oxherd-compare-{}", std::process::id())),
     };
     std::fs::create_dir_all(&rig.directory).expect("a place for temporary files");
@@ -77,6 +83,9 @@ fn main() {
     }
     if wanted("flows") {
         rig.flows();
+    }
+    if wanted("list") {
+        rig.list();
     }
     let _ = std::fs::remove_dir_all(&rig.directory);
 }
@@ -206,6 +215,55 @@ impl Rig {
             let added = self.flows as f64 / seconds("addSeconds");
             vec![added, jobs / seconds("seconds"), own / jobs * 1e6, server / jobs * 1e6]
         });
+    }
+
+    /// A plain list worked off in reliable mode, beside nothing but its elements moved to another list one by one.
+    fn list(&self) {
+        let columns = [
+            Column { name: "jobs/s", decimals: 0 },
+            Column { name: "own CPU us/job", decimals: 1 },
+            Column { name: "Redis CPU us/job", decimals: 1 },
+        ];
+        let targets = [Target { column: 0, of: Some(LMOVE), bound: Bound::AtLeast(0.4) }];
+        let title = format!("list: {} ids, reliable, {} slots", self.added, self.concurrency);
+        table(self.rounds, &title, &columns, &targets, &[OXHERD, LMOVE], |name| {
+            if name == LMOVE {
+                return self.lmove();
+            }
+            let json = self.oxherd_bench(&["--mode", "list", "--jobs", &self.added.to_string()]);
+            ["jobsPerSecond", "cpuUsPerJob", "redisCpuUsPerJob"]
+                .iter()
+                .map(|key| process::number(&json, key).unwrap_or(f64::NAN))
+                .collect()
+        });
+    }
+
+    /// Redis's own benchmark, by its defaults: 50 connections, no pipeline.
+    fn lmove(&self) -> Vec<f64> {
+        let mut redis = self.redis();
+        redis.call(&["FLUSHALL"]);
+        let ids: Vec<String> = (0..self.added).map(|number| format!("job-{number:08}")).collect();
+        for some in ids.chunks(1000) {
+            let mut words = vec!["LPUSH", "from"];
+            words.extend(some.iter().map(String::as_str));
+            redis.call(&words);
+        }
+        let before = redis.usage();
+        let port = self.server.url.rsplit(':').next().unwrap_or_default();
+        let output = Command::new(&self.benchmark)
+            .args(["-h", "127.0.0.1", "-p", port, "-n", &self.added.to_string(), "--csv"])
+            .args(["LMOVE", "from", "to", "RIGHT", "LEFT"])
+            .output()
+            .unwrap_or_else(|error| panic!("{} does not start: {error}", self.benchmark.display()));
+        let used = redis.usage().cpu - before.cpu;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        // "LMOVE …","RPS",…
+        let rate = text.lines().last().and_then(|line| line.split("\",\"").nth(1)?.trim_matches('"').parse().ok());
+        vec![
+            rate.unwrap_or_else(|| panic!("redis-benchmark printed {text:?}")),
+            f64::NAN,
+            used / self.added as f64 * 1e6,
+        ]
     }
 
     /// One run of a peer on an empty Redis: what it printed, its CPU time and the server's.
