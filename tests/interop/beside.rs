@@ -9,7 +9,7 @@ use super::support::daemon::Daemon;
 use super::support::eventually;
 use super::support::redis::Redis;
 
-const NODE: &str = r#"
+const NODE: &str = r"
 module.exports = async (job) => {
   const { cache } = job.app;
   const id = { lang: 'de', id: 7 };
@@ -25,7 +25,7 @@ module.exports = async (job) => {
   const refused = await job.app.call('cache.burn').catch((error) => error.message);
   return { rate, before: before ?? 'none', after, none: none ?? 'none', failed, nothing, gone, refused };
 };
-"#;
+";
 
 const PYTHON: &str = r#"
 from oxherd import AppError, Key
@@ -138,8 +138,9 @@ fn functions_in_three_languages_share_a_cache() {
     ];
     let mut daemon = Daemon::start(&redis, &format!("[defaults]\nattempts = 1\n{}", queues.concat()));
     let names = ["node", "python", "async", "php"];
-    names.iter().for_each(|name| add(&redis, name));
-    add(&redis, "bare");
+    for name in names.iter().chain(&["bare"]) {
+        add(&redis, name);
+    }
     let count = |name: &str, state: &str| redis.number(&["ZCARD", &format!("bull:{name}:{state}")]);
     eventually("all is done", || {
         names.iter().chain(&["bare"]).all(|name| count(name, "completed") + count(name, "failed") == 1)

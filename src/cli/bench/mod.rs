@@ -3,6 +3,7 @@
 //! nothing.
 
 mod add;
+mod beside;
 mod drain;
 mod flows;
 mod idle;
@@ -31,7 +32,8 @@ const NOOP: &str = "noop";
 /// drain: fill a queue, then time how fast it is worked off. latency: one job every 5 ms into an
 /// idle worker, from before the add to the handler's first line. idle: what waiting costs. add: how
 /// fast jobs are added in bulk. flows: parents with ten children each, added and worked off. list: as
-/// drain, on a plain list of ids.
+/// drain, on a plain list of ids. app: a hit of the cache and the check of a limit, beside a bare GET
+/// and a bare EVALSHA.
 #[derive(Args)]
 pub struct Bench {
     #[arg(long, value_enum, default_value_t = Mode::Drain)]
@@ -39,7 +41,7 @@ pub struct Bench {
     /// A queue that does not exist; it is removed afterwards [default: a name of its own]
     #[arg(long, value_name = "NAME", value_parser = value::queue)]
     queue: Option<QueueName>,
-    /// Jobs to run [default: 50000; latency: 2000; add, list: 100000; flows: 2000 parents]
+    /// Jobs to run [default: 50000; latency: 2000; add, list: 100000; flows: 2000 parents; app: 20000 of each operation]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     jobs: Option<u64>,
     /// Size of each job's data
@@ -70,6 +72,7 @@ enum Mode {
     Add,
     Flows,
     List,
+    App,
 }
 
 /// What was measured, in the order shown. Names are the JSON's.
@@ -121,6 +124,7 @@ impl Bench {
                 Box::pin(flows::measure(store, config, queue, self.jobs.unwrap_or(2_000), self.payload)).await
             }
             Mode::List => Box::pin(list::measure(store, config, queue, self.jobs.unwrap_or(100_000))).await,
+            Mode::App => beside::measure(store, self.jobs.unwrap_or(20_000), self.payload).await,
             Mode::Idle => idle::measure(store, config, Duration::from_secs(self.seconds.into())).await,
         }
     }
@@ -133,7 +137,7 @@ impl Bench {
         let name = |text: String| QueueName::new(&text).map_err(|e| Error::Usage(e.to_string()));
         match self.mode {
             Mode::Idle => (1..=self.queues).map(|n| name(format!("{base}-{n}"))).collect(),
-            Mode::Drain | Mode::Latency | Mode::Add | Mode::Flows | Mode::List => Ok(vec![name(base)?]),
+            Mode::Drain | Mode::Latency | Mode::Add | Mode::Flows | Mode::List | Mode::App => Ok(vec![name(base)?]),
         }
     }
 

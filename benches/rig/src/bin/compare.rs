@@ -1,7 +1,7 @@
 //! oxherd and its neighbours in interleaved rounds on one private Redis; prints figures and ratios.
 //!
 //!     compare --redis-server PATH --oxherd PATH --peer-rust PATH --peer-node PATH --limit PATH
-//!             [--only drain,latency,idle,add,flows,list] [--rounds 3] [--jobs 50000] [--concurrency 100]
+//!             [--only drain,latency,idle,add,flows,list,app] [--rounds 3] [--jobs 50000] [--concurrency 100]
 //!             [--payload 200] [--idle-seconds 20] [--added 100000] [--flows 2000]
 //!
 //! Bare rates depend on the machine and on what else it does; the ratios of one round do not. Own CPU
@@ -49,7 +49,7 @@ struct Rig {
 
 fn main() {
     let arguments = Arguments::read();
-    let only = arguments.text("only", "drain,latency,idle,add,flows,list");
+    let only = arguments.text("only", "drain,latency,idle,add,flows,list,app");
     let peer = |key: &'static str| arguments.text(key, key);
     let server = PathBuf::from(arguments.text("redis-server", "redis-server"));
     let beside = server.with_file_name("redis-benchmark");
@@ -86,6 +86,9 @@ fn main() {
     }
     if wanted("list") {
         rig.list();
+    }
+    if wanted("app") {
+        rig.beside();
     }
     let _ = std::fs::remove_dir_all(&rig.directory);
 }
@@ -264,6 +267,31 @@ impl Rig {
             f64::NAN,
             used / self.added as f64 * 1e6,
         ]
+    }
+
+    /// What stands beside the queues, next to the bare commands: both from one run a round.
+    fn beside(&self) {
+        let columns = [Column { name: "us, one caller", decimals: 1 }, Column { name: "us, 32 callers", decimals: 1 }];
+        let pairs = [
+            ("cache: a hit of get-or-set", ["get-or-set hit", "bare GET"], ["hit", "get"], 1.3),
+            ("limit: a check", ["check", "bare EVALSHA"], ["check", "evalsha"], 1.5),
+        ];
+        for (title, names, keys, most) in pairs {
+            let targets = [0, 1].map(|column| Target { column, of: Some(names[1]), bound: Bound::AtMost(most) });
+            let mut run: Option<String> = None;
+            table(self.rounds, title, &columns, &targets, &names, |name| {
+                // the second name of a round takes what the first has left
+                let (json, is_first) = match run.take() {
+                    Some(json) => (json, false),
+                    None => (self.oxherd_bench(&["--mode", "app"]), true),
+                };
+                let key = keys[usize::from(name == names[1])];
+                let figure = |ending| process::number(&json, &format!("{key}{ending}")).unwrap_or(f64::NAN);
+                let figures = vec![figure("Us"), figure("UsAtOnce")];
+                run = is_first.then_some(json);
+                figures
+            });
+        }
     }
 
     /// One run of a peer on an empty Redis: what it printed, its CPU time and the server's.
