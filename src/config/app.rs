@@ -139,8 +139,8 @@ impl Default for Cache {
             absent_ttl: Duration::from_secs(30),
             jitter: 0.1,
             max_size: 1024 * 1024,
-            lock: Duration::from_secs(10),
-            wait: Duration::from_secs(5),
+            lock: Duration::from_secs(5),
+            wait: Duration::from_secs(10),
         }
     }
 }
