@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::bulk::{Bulk, Defaults, no_data};
 use super::session::Session;
-use super::{Error, Exit, flow, input, progress, value};
+use super::{Error, Exit, flow, input, list, progress, value};
 use crate::config;
 use crate::job::options::MAX_PRIORITY;
 use crate::job::{Backoff, Deduplication, JobId, JobOptions, NewJob, ParentRef, QueueName};
@@ -24,6 +24,9 @@ use crate::store::{Queue, Store, check_job};
 ///
 /// A flow is {"name": "p", "queueName": "a", "data": {…}, "opts": {…}, "children": [flows]}: jobs and
 /// those they wait for. All of it is added at once, or nothing. Nodes without queueName go to QUEUE.
+///
+/// To a queue that is a plain list by the configuration, NAME is the element to push: an id, JSON, text or base64, as its payload
+/// says, from @FILE or - but for ids; with --from each line is one.
 #[derive(Args)]
 pub struct Add {
     /// Name of the queue
@@ -88,10 +91,36 @@ impl Add {
             deduplication: self.deduplicate.clone(),
             ..JobOptions::default()
         };
+        if let (Some(name), None) = (&self.queue, &self.flow)
+            && let Some(queue) = session.plain_list(name)?
+        {
+            return self.add_elements(&opts, &queue, session);
+        }
         match (&self.flow, &self.from) {
             (Some(path), _) => flow::add(path, self.queue.as_ref(), self.parent.clone(), session),
             (None, Some(path)) => self.add_many(path, opts, session),
             (None, None) => self.add_one(opts, session),
+        }
+    }
+
+    /// To a plain list, whose elements carry neither a name nor options.
+    fn add_elements(&self, opts: &JobOptions, queue: &config::Queue, session: &mut Session) -> Result<Exit, Error> {
+        let refuse = |why: &str| Err(list::refused(&queue.name, why));
+        if self.parent.is_some() {
+            return refuse("its elements have neither children nor parents");
+        }
+        if self.job_id.is_some() {
+            return refuse("the id of an element is what the element says; leave out --job-id");
+        }
+        if *opts != JobOptions::default() {
+            return refuse(
+                "its elements carry no options; attempts and backoff stand in its section of the configuration",
+            );
+        }
+        match (&self.name, &self.data, &self.from) {
+            (Some(element), None, None) => list::add::one(element, queue, session),
+            (None, None, Some(path)) => list::add::many(path, self.ids, queue, session),
+            _ => refuse("an element has no name beside it: expected oxherd job add QUEUE ELEMENT, or --from FILE"),
         }
     }
 

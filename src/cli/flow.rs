@@ -20,6 +20,7 @@ pub fn add(
     let source = shown(path);
     let text = read_whole(path)?;
     let mut flow = Flow::parse(text.trim_start_matches('\u{feff}'), queue).map_err(|error| refused(&source, &error))?;
+    check_queues(&flow, session)?;
     let added = session.with_store(|store, config| async move {
         if let Some((queue, id)) = parent {
             flow.job.opts.parent = Some(store.queue(&queue).parent(&id));
@@ -38,6 +39,12 @@ pub fn add(
         }
     }
     Ok(Exit::Done)
+}
+
+/// No node goes to a plain list.
+fn check_queues(flow: &Flow, session: &Session) -> Result<(), Error> {
+    session.is_no_list(&flow.queue, "its elements have neither children nor parents")?;
+    flow.children.iter().try_for_each(|child| check_queues(child, session))
 }
 
 fn refused(source: &str, error: &FlowError) -> Error {

@@ -67,6 +67,13 @@ pub fn json(argument: &str) -> Result<Box<RawValue>, Error> {
     })
 }
 
+/// All bytes of a file, or of standard input.
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    open(path)?.from.read_to_end(&mut bytes).map_err(|source| BulkError::Read { file: shown(path), source })?;
+    Ok(bytes)
+}
+
 /// All of a file, or of standard input.
 pub fn read_whole(path: &Path) -> Result<String, Error> {
     let text = if path == Path::new("-") { io::read_to_string(io::stdin()) } else { std::fs::read_to_string(path) };

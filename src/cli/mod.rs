@@ -13,6 +13,7 @@ mod flow;
 mod healthcheck;
 mod input;
 mod job;
+mod list;
 mod print;
 mod progress;
 mod queue;

@@ -203,6 +203,11 @@ impl ListKeys {
         self.beside("gates")
     }
 
+    /// Settings, and what is noted of elements and their failures: nothing that is an element.
+    pub(crate) fn notes(&self) -> [String; 4] {
+        ["meta", "crashes", "suspects", "limiter"].map(|name| self.beside(name))
+    }
+
     /// Whether a key is the list or one beside it.
     pub(crate) fn covers(&self, key: &[u8]) -> bool {
         key == self.key.as_bytes() || key.starts_with(self.root.as_bytes())

@@ -80,7 +80,7 @@ pub(crate) use keys::{Keys, escaped};
 pub(crate) use keyspace::Filled;
 pub(crate) use keyspace::{Collection, Cursor as KeyCursor, Guard, Keyspace, Sieve, Trimmed, Trimming};
 pub(crate) use list::Bell;
-pub use list::{Dead, Delayed, Holder, List, ListOverview, Waiting};
+pub use list::{Dead, Delayed, ElementRecord, Holder, List, ListOverview, Waiting};
 pub use moves::Reset;
 pub use orphans::{Orphan, OrphanKind, Orphans, YOUNGEST};
 pub use queue::{Counts, MAX_PAGE, Overview, Queue, StoredRateLimit};

@@ -38,8 +38,14 @@ fn the_page_on_administration_can_be_typed_from_top_to_bottom() {
     oxherd.file("processor.js", include_str!("../../benches/peers/node/processor.cjs"));
     let mailer = "[queues.email]\nhandler = \"mailer\"\n[handlers.mailer.command]\nargv = [\"cat\"]\n";
     let configured = oxherd.file("handlers.toml", mailer);
+    let lists = "[queues.imports]\nlist = { key = \"job_queue\" }\nhandler = \"app\"\n[handlers.app.log]\n";
+    let lists = oxherd.file("lists.toml", lists);
+    oxherd.file("ids.txt", "1043\n1044\n");
     for line in commands {
         let mut shell = oxherd.shell(line);
+        if line.contains(" imports ") || line.ends_with(" imports") {
+            shell.env("OXHERD_CONFIG", &lists);
+        }
         if line.contains("oxherd exec ") {
             // the others need no configuration, and none is to be found
             shell.env("OXHERD_CONFIG", &configured);

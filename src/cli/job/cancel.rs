@@ -47,6 +47,9 @@ pub struct Cancel {
 impl Cancel {
     pub fn execute(mut self, session: &mut Session) -> Result<Exit, Error> {
         self.targets.require()?;
+        let why = "what runs is not stopped one by one; oxherd job remove takes what is not in hand, oxherd queue pause \
+                   holds back the rest";
+        session.is_no_list(&self.targets.queue, why)?;
         self.targets.states = CANCEL.from;
         if let Some(state) = self.targets.filter.state.filter(|state| !CANCEL.from.contains(state)) {
             return Err(Error::Usage(format!(

@@ -187,22 +187,22 @@ impl Deed {
 }
 
 /// Acts on many jobs at a time and hands the answers on in order, until one of them says stop.
-pub async fn each<Fut: Future>(
-    ids: Vec<JobId>,
-    act: impl Fn(JobId) -> Fut,
-    mut take: impl FnMut(JobId, Fut::Output) -> bool,
+pub async fn each<T: Clone, Fut: Future>(
+    jobs: Vec<T>,
+    act: impl Fn(T) -> Fut,
+    mut take: impl FnMut(T, Fut::Output) -> bool,
 ) {
-    let bar = progress::jobs(ids.len() as u64, false);
-    let mut answers = stream::iter(ids)
-        .map(|id| {
-            let answer = act(id.clone());
-            async move { (id, answer.await) }
+    let bar = progress::jobs(jobs.len() as u64, false);
+    let mut answers = stream::iter(jobs)
+        .map(|job| {
+            let answer = act(job.clone());
+            async move { (job, answer.await) }
         })
         // in order: what is run again first was first
         .buffered(IN_FLIGHT);
-    while let Some((id, answer)) = answers.next().await {
+    while let Some((job, answer)) = answers.next().await {
         bar.inc(1);
-        if !take(id, answer) {
+        if !take(job, answer) {
             break;
         }
     }
@@ -230,7 +230,7 @@ impl Preview {
         Ok(())
     }
 
-    fn page<'a, T>(&mut self, out: &mut Out, jobs: &'a [T], store: &Store) -> Result<(), Error>
+    pub fn page<'a, T>(&mut self, out: &mut Out, jobs: &'a [T], store: &Store) -> Result<(), Error>
     where
         Row<'a>: From<&'a T>,
     {

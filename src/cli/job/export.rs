@@ -30,6 +30,8 @@ pub struct Export {
 
 impl Export {
     pub fn execute(self, session: &mut Session) -> Result<Exit, Error> {
+        let why = "its elements are whole as they stand; LRANGE or oxherd job ls --json shows them";
+        session.is_no_list(&self.targets.queue, why)?;
         let mut out = Out::new(true);
         session.with_store(|store, _| async move {
             let counts = known(&store, &self.targets.queue).await?.counts;

@@ -44,6 +44,7 @@ struct Batch {
 
 impl Import {
     pub fn execute(self, session: &mut Session) -> Result<Exit, Error> {
+        session.is_no_list(&self.queue, "it takes elements, not jobs; push them with oxherd job add --from")?;
         let input = input::open(&self.from)?;
         let bar = progress::bytes(input.length, false);
         let mut out = Out::new(session.global.json);

@@ -29,6 +29,7 @@ pub struct Logs {
 
 impl Logs {
     pub fn execute(self, session: &mut Session) -> Result<Exit, Error> {
+        session.is_no_list(&self.queue, "no log is kept of its elements; what handlers log is in the daemon's log")?;
         let mut out = Out::new(session.global.json);
         session.with_store(|store, _| async move {
             existing(&store, &self.queue, &self.id).await?;

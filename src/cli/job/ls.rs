@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::super::list;
 use super::super::print::{JsonList, Out, Table};
 use super::super::queue::known;
 use super::super::session::Session;
@@ -32,6 +33,10 @@ pub struct List {
 
 impl List {
     pub fn execute(self, session: &mut Session) -> Result<Exit, Error> {
+        if let Some(queue) = session.plain_list(&self.queue)? {
+            let page = list::look::Page { filter: self.filter, limit: self.limit, offset: self.offset };
+            return list::look::job_ls(page, &queue, session);
+        }
         let mut out = Out::new(session.global.json);
         session.with_store(|store, _| async move {
             known(&store, &self.queue).await?;

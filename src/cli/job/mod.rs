@@ -20,9 +20,11 @@ use super::enqueue::Add;
 use super::session::Session;
 use super::{Error, Exit};
 
-pub use each::{Preview, jobs, jobs_that_are};
+pub use each::{Deed, No, Preview, Tally, each, jobs, jobs_that_are};
+pub use ls::{HEAD, Row, print as ls_page};
 pub use remove::REMOVE;
-pub use selection::{Chosen, Filter};
+pub use selection::{Chosen, Filter, Targets};
+pub use show::print as existing_view;
 
 #[derive(Subcommand)]
 pub enum Verb {

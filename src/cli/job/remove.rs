@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::super::consent::Consent;
+use super::super::list::change::{Change, change};
 use super::super::print::Out;
 use super::super::session::Session;
 use super::super::{Error, Exit};
@@ -34,6 +35,9 @@ impl Remove {
         let by_id = !self.targets.ids.is_empty();
         if !by_id {
             self.consent.can_be_had()?;
+        }
+        if let Some(queue) = session.plain_list(&self.targets.queue)? {
+            return change(Change::Remove, &REMOVE, &self.targets, self.consent, &queue, session);
         }
         let mut out = Out::new(session.global.json);
         session.with_store(|store, config| async move {

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::super::consent::{Consent, DryRun};
+use super::super::list::change::{Change, change};
 use super::super::print::Out;
 use super::super::session::Session;
 use super::super::{Error, Exit};
@@ -44,6 +45,10 @@ impl Retry {
         if !RETRY.from.contains(&state) {
             return Err(Error::Usage(format!("{state} jobs cannot be retried: expected --state failed or completed")));
         }
+        if let Some(queue) = session.plain_list(&self.targets.queue)? {
+            let consent = Consent::not_needed(self.dry_run);
+            return change(Change::Retry, &RETRY, &self.targets, consent, &queue, session);
+        }
         let reset = Reset { attempts_made: self.reset_attempts, attempts_started: self.reset_attempts };
         let mut out = Out::new(session.global.json);
         session.with_store(|store, config| async move {
@@ -67,6 +72,9 @@ async fn retry(queue: &Queue, id: JobId, state: State, reset: Reset, any_end: bo
 impl Promote {
     pub fn execute(mut self, session: &mut Session) -> Result<Exit, Error> {
         self.targets.require()?;
+        let why =
+            "what is delayed comes back when its time has come; a shorter backoff holds for what fails from now on";
+        session.is_no_list(&self.targets.queue, why)?;
         let state = *self.targets.filter.state.get_or_insert(State::Delayed);
         if state != State::Delayed {
             return Err(Error::Usage(format!("{state} jobs cannot be promoted: expected --state delayed")));

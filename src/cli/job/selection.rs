@@ -57,7 +57,7 @@ impl Filter {
     }
 
     /// Nothing is asked but the state.
-    fn is_plain(&self) -> bool {
+    pub fn is_plain(&self) -> bool {
         self.name.is_none() && self.older.is_none() && self.reason.is_none()
     }
 }

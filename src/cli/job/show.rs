@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::Value;
 
+use super::super::list;
 use super::super::print::{Colour, Out};
 use super::super::queue::known;
 use super::super::session::Session;
@@ -30,14 +31,14 @@ pub struct Show {
 impl Show {
     pub fn execute(self, session: &mut Session) -> Result<Exit, Error> {
         if self.tree {
+            session.is_no_list(&self.queue, "its elements have no children; leave out --tree")?;
             return tree::show(self.queue, self.id, session);
         }
-        let job = session.with_store(|store, _| async move { existing(&store, &self.queue, &self.id).await })??;
-        if session.out.is_json() {
-            session.out.json(&job)?;
-        } else {
-            print(&mut session.out, &job)?;
+        if let Some(queue) = session.plain_list(&self.queue)? {
+            return list::look::job_show(self.id, &queue, session);
         }
+        let job = session.with_store(|store, _| async move { existing(&store, &self.queue, &self.id).await })??;
+        print(&mut session.out, &job)?;
         Ok(Exit::Done)
     }
 }
@@ -58,9 +59,12 @@ pub async fn missing(store: &Store, queue: &QueueName, id: &JobId) -> Error {
     }
 }
 
-/// The job for people: short fields as pairs, long ones as blocks, what is not there left out.
-fn print(out: &mut Out, job: &JobRecord) -> Result<(), Error> {
+/// The job as JSON, or for people: short fields as pairs, long ones as blocks, what is not there left out.
+pub fn print(out: &mut Out, job: &JobRecord) -> Result<(), Error> {
     const BLOCKS: [&str; 5] = ["data", "opts", "returnvalue", "stacktrace", "logs"];
+    if out.is_json() {
+        return Ok(out.json(job)?);
+    }
     let Value::Object(members) = serde_json::to_value(job).map_err(std::io::Error::from)? else {
         return Ok(());
     };

@@ -47,6 +47,8 @@ pub struct Update {
 impl Update {
     pub fn execute(mut self, session: &mut Session) -> Result<Exit, Error> {
         self.targets.require()?;
+        let why = "its elements are what their producers pushed; remove the element and add another";
+        session.is_no_list(&self.targets.queue, why)?;
         let data = self.data.as_deref().map(input::json).transpose()?;
         if self.delay.is_some() {
             let state = *self.targets.filter.state.get_or_insert(State::Delayed);

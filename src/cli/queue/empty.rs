@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::super::consent::Consent;
 use super::super::job::{Chosen, Filter, Preview, REMOVE, jobs, jobs_that_are};
+use super::super::list;
 use super::super::print::Out;
 use super::super::session::Session;
 use super::super::{Error, Exit, value};
@@ -67,6 +68,9 @@ pub struct Obliterate {
 impl Drain {
     pub fn execute(self, session: &mut Session) -> Result<Exit, Error> {
         self.consent.can_be_had()?;
+        if let Some(queue) = session.plain_list(&self.queue)? {
+            return list::empty::drain(self.delayed, self.consent, &queue, session);
+        }
         let mut out = Out::new(session.global.json);
         session.with_store(|store, _| async move {
             let counts = known(&store, &self.queue).await?.counts;
@@ -86,6 +90,10 @@ impl Drain {
 impl Clean {
     pub fn execute(self, session: &mut Session) -> Result<Exit, Error> {
         self.consent.can_be_had()?;
+        if let Some(queue) = session.plain_list(&self.queue)? {
+            let old = list::empty::Old { state: self.state, older: self.older, limit: self.limit };
+            return list::empty::clean(old, self.consent, &queue, session);
+        }
         if self.state == State::WaitingChildren {
             let what =
                 "parents waiting for children are not cleaned: remove them with job remove --state waiting-children";
@@ -119,6 +127,9 @@ impl Clean {
 impl Obliterate {
     pub fn execute(self, session: &mut Session) -> Result<Exit, Error> {
         self.consent.can_be_had()?;
+        if let Some(queue) = session.plain_list(&self.queue)? {
+            return list::empty::obliterate(self.force, self.consent, &queue, session);
+        }
         let mut out = Out::new(session.global.json);
         session.with_store(|store, _| async move {
             let counts = known(&store, &self.queue).await?.counts;
@@ -141,7 +152,7 @@ impl Obliterate {
 }
 
 /// How many jobs of which state would go.
-fn preview(verb: &str, queue: &QueueName, counts: &Counts, states: &[State], out: &mut Out) -> Result<Exit, Error> {
+pub fn preview(verb: &str, queue: &QueueName, counts: &Counts, states: &[State], out: &mut Out) -> Result<Exit, Error> {
     let count = states.iter().map(|state| counts.of(*state)).sum::<u64>();
     if out.is_json() {
         let by_state: serde_json::Map<_, _> =
@@ -156,7 +167,7 @@ fn preview(verb: &str, queue: &QueueName, counts: &Counts, states: &[State], out
     Ok(Exit::Done)
 }
 
-fn tell(removed: u64, queue: &QueueName, out: &mut Out) -> Result<Exit, Error> {
+pub fn tell(removed: u64, queue: &QueueName, out: &mut Out) -> Result<Exit, Error> {
     if out.is_json() {
         out.json(&json!({"queue": queue, "done": removed, "refused": []}))?;
     } else {
@@ -166,6 +177,6 @@ fn tell(removed: u64, queue: &QueueName, out: &mut Out) -> Result<Exit, Error> {
     Ok(Exit::Done)
 }
 
-fn number(count: u64) -> usize {
+pub fn number(count: u64) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }

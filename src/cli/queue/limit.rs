@@ -35,6 +35,8 @@ pub struct Limits {
 
 impl Limits {
     pub fn execute(self, session: &mut Session) -> Result<Exit, Error> {
+        let why = "set global_concurrency and rate_limit in its section of the configuration, and reload";
+        session.is_no_list(&self.queue, why)?;
         let mut out = Out::new(session.global.json);
         let dry_run = self.dry_run.dry_run;
         session.with_store(|store, _| async move {

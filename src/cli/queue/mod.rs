@@ -9,6 +9,9 @@ mod show;
 
 use clap::Subcommand;
 
+pub use empty::{number, preview, tell};
+pub use show::{limits, standing};
+
 use super::session::Session;
 use super::{Error, Exit};
 use crate::job::{QueueName, State};

@@ -37,6 +37,8 @@ pub struct Orphans {
 
 impl Orphans {
     pub fn execute(self, session: &mut Session) -> Result<Exit, Error> {
+        session
+            .is_no_list(&self.queue, "no keys are left over from it; what a process leaves in hand goes back to it")?;
         if self.older < YOUNGEST {
             return Err(Error::Usage("--older must be at least 1h: what is younger may be on its way".into()));
         }

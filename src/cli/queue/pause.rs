@@ -4,11 +4,14 @@ use clap::Args;
 use serde_json::json;
 
 use super::super::consent::DryRun;
+use super::super::list;
 use super::super::print::Out;
 use super::super::session::Session;
 use super::super::{Error, Exit, value};
 use super::known;
+use crate::config::Config;
 use crate::job::QueueName;
+use crate::store::Store;
 
 /// The queues and whether to really do it.
 #[derive(Args)]
@@ -25,19 +28,18 @@ impl Pause {
     pub fn execute(self, pauses: bool, session: &mut Session) -> Result<Exit, Error> {
         let mut out = Out::new(session.global.json);
         let dry_run = self.dry_run.dry_run;
-        session.with_store(|store, _| async move {
+        session.with_store(|store, config| async move {
             let mut were_paused = Vec::new();
             for name in &self.queues {
-                were_paused.push(known(&store, name).await?.paused);
+                were_paused.push(match list::find(&store, &config, name) {
+                    Some(list) => list.is_paused().await?,
+                    None => known(&store, name).await?.paused,
+                });
             }
             let mut told = Vec::new();
             for (name, was_paused) in self.queues.iter().zip(were_paused) {
-                let queue = store.queue(name);
-                // also where nothing seems to change: a resume collects what an interrupted one left behind
-                match (dry_run, pauses) {
-                    (true, _) => {}
-                    (false, true) => queue.pause().await?,
-                    (false, false) => queue.resume().await?,
+                if !dry_run {
+                    set(&store, &config, name, pauses).await?;
                 }
                 if out.is_json() {
                     let mut line = json!({"queue": name, "paused": pauses, "wasPaused": was_paused});
@@ -67,4 +69,16 @@ impl Pause {
             Ok(Exit::Done)
         })?
     }
+}
+
+async fn set(store: &Store, config: &Config, name: &QueueName, pauses: bool) -> Result<(), Error> {
+    let queue = store.queue(name);
+    // also where nothing seems to change: a resume collects what an interrupted one left behind
+    match (list::find(store, config, name), pauses) {
+        (Some(list), true) => list.pause().await.map(drop)?,
+        (Some(list), false) => list.resume().await.map(drop)?,
+        (None, true) => queue.pause().await?,
+        (None, false) => queue.resume().await?,
+    }
+    Ok(())
 }

@@ -3,20 +3,25 @@
 use clap::Args;
 use serde::Serialize;
 
+use super::super::list::{self, refused};
 use super::super::print;
 use super::super::session::Session;
 use super::super::time::{age, moment};
 use super::super::{Error, Exit, value};
 use super::known;
+use crate::config;
 use crate::job::{QueueName, State, millis};
-use crate::store::{self, Metrics, Overview, Store, StoredGate};
+use crate::store::{Metrics, Overview, Store, StoredGate, StoredRateLimit};
 
 /// Show one queue
 #[derive(Args)]
 pub struct Show {
     /// Name of the queue
-    #[arg(value_parser = value::queue)]
-    queue: QueueName,
+    #[arg(required_unless_present = "list", value_parser = value::queue)]
+    queue: Option<QueueName>,
+    /// Show the plain list of this key, which no configuration needs to know
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["queue", "priorities", "metrics"])]
+    list: Option<String>,
     /// How many jobs wait with each priority, too
     #[arg(long)]
     priorities: bool,
@@ -59,7 +64,11 @@ struct Ended {
 
 impl Show {
     pub fn execute(self, session: &mut Session) -> Result<Exit, Error> {
-        let view = session.with_store(|store, _| async move { self.read(&store).await })??;
+        if let Some(queue) = self.plain_list(session)? {
+            return list::look::queue_show(&queue, session);
+        }
+        let queue = self.queue.clone().ok_or_else(|| Error::Usage("expected the name of a queue, got none".into()))?;
+        let view = session.with_store(|store, _| async move { self.read(&queue, &store).await })??;
         if session.out.is_json() {
             session.out.json(&view)?;
         } else {
@@ -69,9 +78,26 @@ impl Show {
         Ok(Exit::Done)
     }
 
-    async fn read(&self, store: &Store) -> Result<View, Error> {
-        let overview = known(store, &self.queue).await?;
-        let queue = store.queue(&self.queue);
+    /// The list that is meant, by its name or its key.
+    fn plain_list(&self, session: &Session) -> Result<Option<config::Queue>, Error> {
+        if let Some(key) = &self.list {
+            let name =
+                QueueName::new(key).or_else(|_| QueueName::new("list")).map_err(|e| Error::Usage(e.to_string()))?;
+            return Ok(Some(config::Queue { list: Some(config::List::new(key)), ..config::Queue::new(name) }));
+        }
+        let list = self.queue.as_ref().map(|queue| session.plain_list(queue)).transpose()?.flatten();
+        if let Some(list) = list.as_ref().filter(|_| self.priorities || self.metrics) {
+            return Err(refused(
+                &list.name,
+                "it has no priorities and counts no ends; leave out --priorities and --metrics",
+            ));
+        }
+        Ok(list)
+    }
+
+    async fn read(&self, name: &QueueName, store: &Store) -> Result<View, Error> {
+        let overview = known(store, name).await?;
+        let queue = store.queue(name);
         let rate_limited_ms = queue.rate_limit_ttl().await?.map(millis);
         let neighbours = queue.neighbours().await?;
         let warnings = neighbours.warnings();
@@ -123,7 +149,7 @@ impl View {
     }
 }
 
-fn standing(gate: &StoredGate) -> String {
+pub fn standing(gate: &StoredGate) -> String {
     let StoredGate { handler, instance, state, why, until } = gate;
     let until = until.and_then(|until| u64::try_from(until.0).ok()).map(|ms| format!(" until {}", moment(ms)));
     format!("{handler} is {state}{}: {why} ({instance})", until.unwrap_or_default())
@@ -136,13 +162,7 @@ fn pairs(overview: &Overview) -> Vec<(&'static str, String)> {
     if let Some(ms) = overview.oldest_waiting_ms {
         pairs.push(("oldest waiting", age(ms)));
     }
-    if let Some(concurrency) = overview.concurrency {
-        pairs.push(("global concurrency", concurrency.to_string()));
-    }
-    if let Some(store::StoredRateLimit { max, duration }) = overview.rate_limit {
-        let per = duration.map_or_else(|| "set by each worker".into(), |ms| age(i64::try_from(ms).unwrap_or(i64::MAX)));
-        pairs.push(("rate limit", format!("{max} per {per}")));
-    }
+    pairs.extend(limits(overview.concurrency, overview.rate_limit.as_ref()));
     if let Some(workers) = &overview.workers {
         pairs.push(("workers", self::workers(workers)));
     }
@@ -150,6 +170,16 @@ fn pairs(overview: &Overview) -> Vec<(&'static str, String)> {
         pairs.push(("last opened by", version.clone()));
     }
     pairs.push(("placement", overview.placement.into()));
+    pairs
+}
+
+/// What all workers together may do.
+pub fn limits(concurrency: Option<u64>, rate: Option<&StoredRateLimit>) -> Vec<(&'static str, String)> {
+    let mut pairs: Vec<_> = concurrency.map(|count| ("global concurrency", count.to_string())).into_iter().collect();
+    if let Some(StoredRateLimit { max, duration }) = rate {
+        let per = duration.map_or_else(|| "set by each worker".into(), |ms| age(i64::try_from(ms).unwrap_or(i64::MAX)));
+        pairs.push(("rate limit", format!("{max} per {per}")));
+    }
     pairs
 }
 

@@ -98,6 +98,7 @@ impl Add {
             let known = Schedule::PLACEHOLDERS.map(|name| format!("{{{name}}}")).join(", ");
             return Err(Error::Input(format!("data: there is no placeholder {{{name}}}; expected one of {known}")));
         }
+        session.is_no_list(&self.queue, "schedules feed queues without a list; its handler may be the same")?;
         let mut out = Out::new(session.global.json);
         session.with_store(|store, config| async move {
             let (name, queue_name) = (self.schedule.clone(), self.queue.clone());

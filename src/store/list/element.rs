@@ -188,7 +188,16 @@ impl Reader {
 
     /// An id for who looks at an element that is not in hand, where it has one.
     pub(super) fn id(&self, bytes: &Bytes) -> Option<String> {
-        self.identity(bytes, &self.data(bytes).unwrap_or_else(|_| RawValue::NULL.to_owned())).0
+        self.looked_at(bytes).0
+    }
+
+    /// The same for the job's name.
+    pub(super) fn name(&self, bytes: &Bytes) -> String {
+        self.looked_at(bytes).1.unwrap_or_else(|| self.queue.as_str().to_owned())
+    }
+
+    fn looked_at(&self, bytes: &Bytes) -> (Option<String>, Option<String>) {
+        self.identity(bytes, &self.data(bytes).unwrap_or_else(|_| RawValue::NULL.to_owned()))
     }
 }
 

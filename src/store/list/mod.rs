@@ -6,6 +6,7 @@
 
 mod bell;
 mod element;
+mod records;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -15,6 +16,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 pub(crate) use bell::Bell;
+pub use records::ElementRecord;
 pub(crate) use work::ListQueue;
 
 use element::{Note, Reader};
@@ -97,6 +99,10 @@ pub struct Delayed {
     pub attempts_made: u32,
     /// Of its last failure.
     pub reason: Option<String>,
+    /// When it was first taken.
+    pub since: Option<UnixMillis>,
+    /// The note and the element as Redis holds them.
+    pub entry: Bytes,
 }
 
 /// An element that is given up.
@@ -301,7 +307,16 @@ impl List {
             let due = std::str::from_utf8(&due).ok().and_then(|due| due.parse::<f64>().ok()).unwrap_or_default();
             #[expect(clippy::cast_possible_truncation, reason = "milliseconds, far below 2^53")]
             let due = UnixMillis(due as i64);
-            delayed.push(Delayed { id: note.id, bytes, due, attempts_made: note.made, reason: note.reason });
+            let since = note.since.map(UnixMillis);
+            delayed.push(Delayed {
+                id: note.id,
+                bytes,
+                due,
+                attempts_made: note.made,
+                reason: note.reason,
+                since,
+                entry,
+            });
         }
         Ok(delayed)
     }
