@@ -124,3 +124,68 @@ impl AsyncWrite for Connection {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::io::Read;
+
+    use axum::Router;
+    use axum::body::{Body, Bytes};
+    use axum::routing::get;
+    use futures_util::stream;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_millis(300);
+
+    /// Something that says a lot at once and then a little now and then.
+    async fn chatter() -> Body {
+        let lines = stream::unfold(0, |n| async move {
+            if n > 200 {
+                tokio::time::sleep(PATIENCE / 6).await;
+            }
+            let line = if n > 200 { Bytes::from_static(b":\n\n") } else { vec![b'x'; 64 * 1024].into() };
+            (n < 260).then_some((Ok::<_, Infallible>(line), n + 1))
+        });
+        Body::from_stream(lines)
+    }
+
+    /// What comes of a connection that sends this and reads so many bytes before it pauses.
+    fn watch(address: SocketAddr, request: &str, at_first: u64) -> usize {
+        use std::io::Write;
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut bytes = Vec::new();
+        let _ = Read::by_ref(&mut stream).take(at_first).read_to_end(&mut bytes);
+        std::thread::sleep(PATIENCE * 4);
+        // whether it ends well or badly: it ends
+        let _ = stream.read_to_end(&mut bytes);
+        bytes.len()
+    }
+
+    #[tokio::test]
+    async fn a_connection_lives_as_long_as_it_takes_something() {
+        let inner = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = inner.local_addr().unwrap();
+        // one is taken by the wait for the next
+        let room = Arc::new(Semaphore::new(3));
+        let listener = Listener { inner, room: Arc::clone(&room), patience: PATIENCE };
+        let routes = Router::new().route("/", get(chatter));
+        let serving = tokio::spawn(async move { axum::serve(listener, routes).await });
+        let ask = "GET / HTTP/1.0\r\n\r\n";
+        let watch = |request, at_first| tokio::task::spawn_blocking(move || watch(address, request, at_first));
+        let all = watch(ask, u64::MAX).await.unwrap();
+        assert!(all > 200 * 64 * 1024 + 150, "who reads hears everything: {all}");
+        // never asks, asks half, stops reading
+        assert_eq!(watch("", 0).await.unwrap(), 0);
+        assert_eq!(watch("GET / HT", 0).await.unwrap(), 0);
+        let some = watch(ask, 1).await.unwrap();
+        assert!(some < 200 * 64 * 1024, "{some}");
+        let both = room.acquire_many(2);
+        let both = tokio::time::timeout(Duration::from_secs(30), both).await;
+        assert!(both.is_ok(), "their places are free");
+        serving.abort();
+    }
+}

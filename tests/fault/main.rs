@@ -23,4 +23,5 @@ mod schedule;
 mod shortage;
 mod stop;
 mod subscriber;
+mod viewers;
 mod wire;
