@@ -38,7 +38,12 @@ pub async fn feed(hub: Arc<Hub>, mut source: watch::Receiver<Source>) {
         let from = source.borrow_and_update().clone();
         tokio::select! {
             result = listen(&hub, &from) => if let Err(error) = result {
-                tracing::debug!(%error, "cannot listen for viewers; trying again");
+                if error.is_temporary() {
+                    // the engine says that Redis is away
+                    tracing::debug!(%error, "cannot listen for viewers; trying again");
+                } else {
+                    tracing::warn!(%error, "cannot listen for viewers; trying again");
+                }
                 tokio::time::sleep(PAUSE).await;
             },
             () = gone(&hub) => {}

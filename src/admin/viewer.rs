@@ -77,7 +77,9 @@ struct Waiting {
     /// Dropped before the first that is kept.
     missed: u64,
     gap: bool,
-    is_ready: bool,
+    /// Comes before all else.
+    ready: bool,
+    was_ready: bool,
 }
 
 impl Viewer {
@@ -92,8 +94,12 @@ impl Viewer {
     /// Everything is heard from now on: the first time and after each gap.
     pub fn live(&self) {
         let mut waiting = self.waiting();
-        let notice = if std::mem::replace(&mut waiting.is_ready, true) { Notice::Gap } else { Notice::Ready };
-        self.push(waiting, notice);
+        if std::mem::replace(&mut waiting.was_ready, true) {
+            return self.push(waiting, Notice::Gap);
+        }
+        waiting.ready = true;
+        drop(waiting);
+        self.filled.notify_one();
     }
 
     pub fn tell(&self, update: &Arc<Update>) {
@@ -128,6 +134,9 @@ impl Viewer {
 
     fn take(&self) -> Option<Notice> {
         let mut waiting = self.waiting();
+        if std::mem::take(&mut waiting.ready) {
+            return Some(Notice::Ready);
+        }
         if std::mem::take(&mut waiting.gap) {
             return Some(Notice::Gap);
         }
@@ -173,11 +182,10 @@ mod tests {
     fn the_oldest_make_room_and_are_counted() {
         let viewer = Viewer::new(Filter::default(), 3);
         viewer.live();
-        assert_eq!(read(&viewer), ["Ready"]);
         for job in ["1", "2", "3", "4", "5"] {
             viewer.tell(&update(job));
         }
-        assert_eq!(read(&viewer), ["Missed(2)", "3", "4", "5"]);
+        assert_eq!(read(&viewer), ["Ready", "Missed(2)", "3", "4", "5"]);
         viewer.live();
         for job in ["6", "7", "8"] {
             viewer.tell(&update(job));

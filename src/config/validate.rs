@@ -120,6 +120,10 @@ pub fn relations(config: &Config, top: &Item, registered: &[String]) {
         }
     }
     lists(config, top);
+    let events = top.child("admin").child("events");
+    if events.is_given() && config.followed().is_empty() {
+        events.warn("viewers will see nothing: no status messages are published", "remove status.enabled = false");
+    }
     for (name, handler) in &config.handlers {
         if let Handler::Http(handler) = handler
             && handler.callback

@@ -1,5 +1,6 @@
 //! Status for browsers: `/v1/events` as server-sent events and over WebSocket, who sees what, and what ends it.
 
+use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -312,6 +313,26 @@ fn a_token_that_ends_ends_what_it_opened() {
     assert_eq!(viewer.next(), None);
     assert_eq!(socket.next().unwrap().data, json!({ "reason": "expired" }));
     assert_eq!(socket.next().unwrap_err(), (4401, "expired".into()));
+}
+
+#[test]
+fn tokens_are_made_in_any_language_as_the_manual_shows() {
+    let scene = Scene::start("");
+    let page = include_str!("../../docs/browser.md");
+    let mut tried = 0;
+    for (language, program, extension) in [("js", "node", "mjs"), ("php", "php", "php"), ("python", "python3", "py")] {
+        let open = format!("```{language}\n");
+        let blocks = page.split(&open).skip(1).map(|rest| rest.split("```").next().unwrap());
+        for code in blocks.filter(|code| code.contains("mint")) {
+            let file = scene.daemon.directory().join(format!("mint.{extension}"));
+            std::fs::write(&file, code).unwrap();
+            let output = Command::new(program).arg(file).env("EVENTS_SECRET", SECRET).output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            scene.follow(String::from_utf8(output.stdout).unwrap().trim(), "");
+            tried += 1;
+        }
+    }
+    assert_eq!(tried, 3);
 }
 
 #[test]

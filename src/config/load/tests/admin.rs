@@ -45,6 +45,13 @@ fn f142_what_would_let_others_in_is_refused_and_no_secret_is_shown() {
 }
 
 #[test]
+fn viewers_of_nothing_are_warned_of() {
+    let (_, warnings) = with("events = {}\n[status]\nenabled = false").try_load().unwrap();
+    assert_eq!(warnings.len(), 1);
+    assert_eq!(warnings[0].message, "viewers will see nothing: no status messages are published");
+}
+
+#[test]
 fn a_reload_takes_over_everything_but_the_address() {
     let config = |lines: &str| with(lines).load();
     let diff = |new: &Config| crate::config::Diff::between(&config("listen = \"127.0.0.1:1\""), new);
