@@ -218,6 +218,7 @@ const json = (value) => JSON.stringify(value) ?? 'null';
 /** The job as a processor in BullMQ's sandbox sees it. */
 class Job {
   #token;
+  #app;
 
   constructor(frame, attempt) {
     const { job, bullmq = {} } = frame;
@@ -289,12 +290,17 @@ class Job {
     this.getChildrenValues = async () => (await children(frame.ref)).processed;
     this.getIgnoredChildrenFailures = async () => (await children(frame.ref)).ignored;
     this.getDependenciesCount = async (asked) => counts(await children(frame.ref), asked);
-    this.app = beside(attempt);
+    this.#app = beside(attempt);
     this.getDependencies = async (asked) => dependencies(await children(frame.ref), asked);
   }
 
   get token() {
     return this.#token;
+  }
+
+  // not among what a job in BullMQ's sandbox shows of itself
+  get app() {
+    return this.#app;
   }
 }
 
