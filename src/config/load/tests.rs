@@ -1,4 +1,5 @@
 mod admin;
+mod app;
 mod callbacks;
 mod housekeeping;
 mod http;
