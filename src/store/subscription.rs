@@ -68,6 +68,7 @@ impl Store {
             store: self.clone(),
             channels: channels.to_vec(),
             patterns: patterns.to_vec(),
+            capacity,
             backlog: Arc::new(Backlog::new(capacity, CAPACITY.1)),
             silence: SILENCE,
         };
@@ -95,6 +96,8 @@ struct Listener {
     store: Store,
     channels: Vec<String>,
     patterns: Vec<String>,
+    /// Messages the client keeps until we hand them on; room for them is taken at once.
+    capacity: usize,
     backlog: Arc<Backlog>,
     /// How long nothing may be said before the link has to show that it stands.
     silence: Duration,
@@ -126,7 +129,7 @@ impl Listener {
     /// Connects and subscribes.
     async fn dial(&self) -> Result<Line, Error> {
         let refused = |error| connection::connect_error(self.store.address(), &error);
-        let client = connection::subscriber(&self.store.inner.redis, CAPACITY.0)?;
+        let client = connection::subscriber(&self.store.inner.redis, self.capacity)?;
         let (messages, errors, mut connects) = (client.message_rx(), client.error_rx(), client.reconnect_rx());
         let task = AbortOnDropHandle::new(client.init().await.map_err(refused)?);
         // the first connect is answered here, where an error can be returned

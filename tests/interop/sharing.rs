@@ -148,6 +148,66 @@ fn status_messages_have_the_shape_api_servers_parse() {
     assert_eq!(daemon.stop(), Some(0));
 }
 
+#[test]
+fn a_node_subscriber_reads_both_formats_on_the_channels_of_queue_and_tenant() {
+    let redis = Redis::start();
+    let receiver = Receiver::start(ok);
+    let queues = |status: &str| {
+        format!(
+            "[queues.email]\nhandler = \"endpoint\"\n[queues.sms]\nhandler = \"endpoint\"\n\
+             [queues.sms.status]\nformat = \"full\"\nchannel = \"jobs:{{queue}}\"\nonly = [\"completed\"]\n\
+             [handlers.endpoint.http]\nurl = \"{}\"\n[status]\n{status}\n",
+            receiver.url
+        )
+    };
+    let mut daemon = Daemon::start(&redis, &queues("format = \"simple\"\nchannel = [\"all\", \"to:{tenant}\"]"));
+    let mut subscriber = node("subscriber.mjs", 6, &redis, &["--channels", "all,to:t1,jobs:sms"]).ready();
+    let simple = |tenant: &str, status: &str, last: Option<Value>| {
+        let mut message = serde_json::json!({ "tenantId": tenant, "jobId": "1", "status": status });
+        if let Some(error) = last {
+            message["error"] = error;
+        }
+        message
+    };
+    node("control.mjs", 6, &redis, &["add", "a", r#"{"tenantId":"t1"}"#]).end();
+    subscriber.wait_for_count("both channels", 4, |line| line["event"] == "message");
+    let heard: Vec<(Value, Value)> = std::mem::take(&mut subscriber.said)
+        .into_iter()
+        .filter(|line| line["event"] == "message")
+        .map(|line| {
+            let keys: Vec<&str> =
+                ["tenantId", "jobId", "status", "error"][..line["keys"].as_array().unwrap().len()].into();
+            assert_eq!(line["keys"], serde_json::json!(keys), "the order of the keys");
+            (line["channel"].clone(), line["message"].clone())
+        })
+        .collect();
+    let (running, done) = (simple("t1", "RUNNING", None), simple("t1", "COMPLETED", Some(Value::Null)));
+    for (at, message) in [running, done].into_iter().enumerate() {
+        assert_eq!(heard[2 * at], ("all".into(), message.clone()));
+        assert_eq!(heard[2 * at + 1], ("to:t1".into(), message));
+    }
+
+    node("control.mjs", 6, &redis, &["add", "a", r#"{"tenantId":"t2"}"#, "--queue", "sms"]).end();
+    let full = subscriber.wait_for("the other queue's", |line| line["event"] == "message");
+    let keys = [
+        "tenantId",
+        "jobId",
+        "status",
+        "error",
+        "queue",
+        "name",
+        "attempt",
+        "maxAttempts",
+        "progress",
+        "timestamp",
+        "durationMs",
+    ];
+    assert_eq!(full["keys"], serde_json::json!(keys));
+    assert_eq!((&full["channel"], &full["message"]["status"]), (&"jobs:sms".into(), &"COMPLETED".into()));
+    subscriber.stop();
+    assert_eq!(daemon.stop(), Some(0));
+}
+
 /// Two daemons that have no handler for a job leave it to a worker of BullMQ that has.
 #[test]
 fn f76_what_oxherd_cannot_do_is_left_to_a_node_worker() {

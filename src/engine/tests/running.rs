@@ -199,6 +199,41 @@ async fn a_flood_of_progress_reaches_redis_a_few_times_and_the_last_value_is_rig
     assert_eq!(record(&store, &id).await.field("progress"), Some("10000"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn listeners_hear_of_progress_twice_a_second_and_of_the_last_value_with_the_end() {
+    let server = Server::start().await;
+    let store = Store::open(&server.config(), "test").await.unwrap();
+    let mut updates = store.updates(&["job_updates".into()]).await.unwrap();
+    store.queue(&named("q")).add(&[job(1, "{}")]).await.unwrap();
+    let engine = Engine::builder(config(&server, vec![queue("q")]))
+        .handler("test", |_, ctx: JobContext| async move {
+            for n in 1..=150 {
+                ctx.update_progress(n).unwrap();
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            Outcome::done()
+        })
+        .until(until_drained())
+        .build()
+        .unwrap();
+    let started = Instant::now();
+    engine.run().await.unwrap();
+    let took = started.elapsed().as_secs_f64();
+    let mut told = Vec::new();
+    let last = loop {
+        let Some(crate::store::Heard::Message(message)) = updates.next().await else { panic!("not a message") };
+        match message.status.as_str() {
+            "PROGRESS" => told.push(message.progress.unwrap()),
+            "COMPLETED" => break message,
+            other => assert_eq!(other, "RUNNING"),
+        }
+    };
+    assert_eq!(last.progress, Some(150.into()));
+    #[expect(clippy::cast_precision_loss, reason = "a few")]
+    let count = told.len() as f64;
+    assert!((2.0..=took * 2.0 + 1.0).contains(&count), "{count} in {took} s: {told:?}");
+}
+
 /// A job that runs until it is told to go on, and its context.
 struct Held {
     server: Server,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Cost::{Flat, WalksWait};
 use super::*;
 use crate::config::Schedule;
-use crate::job::{Flow, Keep, SchedulerSpec, Template};
+use crate::job::{Flow, Job, Keep, SchedulerSpec, Template};
 use crate::store::report::JobReport;
 use crate::store::{
     Change, Claim, Finish, Fired, FiredJob, Firing, Held, NextIteration, Recorded, StoredSchedule, Take,
@@ -151,10 +151,13 @@ async fn locks(long: &Long) {
         assert!(work.report_jobs(&reports).await.unwrap().iter().all(Result::is_ok));
     })
     .await;
-    long.quick("take 64 and tell that they run", Flat, async |n| {
-        let taken = work.move_to_active(&Take { token: format!("told:{n}").into(), want: BATCH }).await.unwrap().jobs;
-        let held: Vec<_> = taken.into_iter().map(|job| (Arc::new(job), format!("told:{n}").into())).collect();
-        assert_eq!(work.tell_running(&held).await.unwrap(), 64);
+    let one = work.move_to_active(&Take { token: "one:1".into(), want: 1 }).await.unwrap().jobs.remove(0);
+    let done = finish(one.id.clone(), "one:1", Change::Complete { value: json("1"), keep: Keep::Nothing });
+    work.finish_jobs([done].iter(), None).await.unwrap();
+    let running: Vec<_> =
+        (1..=100).map(|n| (Arc::new(Job { id: id(format!("a{}", n * 2)), ..one.clone() }), "old:1".into())).collect();
+    long.quick("tell that 100 run", Flat, async |_| {
+        assert_eq!(work.tell_running(&running).await.unwrap(), 100);
     })
     .await;
     long.quick("adopt the jobs of a take", Flat, async |_| {

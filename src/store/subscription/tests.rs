@@ -123,6 +123,7 @@ async fn a_server_that_stops_answering_without_a_word_is_noticed() {
         store,
         channels: vec!["c".into()],
         patterns: Vec::new(),
+        capacity: 10,
         backlog: Arc::new(Backlog::new(10, 1000)),
         silence: Duration::from_millis(100),
     };
