@@ -18,6 +18,7 @@ apt() {
 
 scripts/redis.sh --package-first >/dev/null
 
+command -v redis-cli >/dev/null 2>&1 || apt redis-tools
 command -v cc >/dev/null 2>&1 || apt gcc libc6-dev
 for tool in fmt clippy; do
     cargo "$tool" --version >/dev/null 2>&1 || rustup component add rustfmt clippy

@@ -26,6 +26,7 @@ mod sandbox;
 mod schedulers;
 mod sequences;
 mod sharing;
+mod tutorials;
 mod verbs;
 mod viewers;
 mod webhooks;
