@@ -357,8 +357,10 @@ impl Pool {
                     self.recorded(pending, recorded);
                 }
                 self.shared.unreserve(want - taken.jobs.len().min(want));
-                if let Some(take) = take {
-                    self.taken(&take, taken, trial);
+                match (take, taken.next_due) {
+                    (Some(take), _) => self.taken(&take, taken, trial),
+                    (None, Some(due)) => self.due_at(due),
+                    (None, None) => {}
                 }
             }
             Err(error) => {

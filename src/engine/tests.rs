@@ -4,6 +4,7 @@
 mod app;
 mod cancel;
 mod gates;
+mod lists;
 mod outcomes;
 mod running;
 mod stuck;

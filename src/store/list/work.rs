@@ -173,9 +173,14 @@ impl ListQueue {
             let got = format!("{} codes for {} outcomes", recorded.len(), count);
             return Err(Error::Reply { what, expected: "a code per outcome", got });
         }
-        let taken = match (take, parts.next()) {
-            (Some(take), Some(taken)) => self.read_take(taken, &take.token, now)?,
-            _ => Taken::default(),
+        let (taken, due) = (parts.next().unwrap_or(Value::Null), parts.next().unwrap_or(Value::Integer(0)));
+        let taken = match take {
+            Some(take) => self.read_take(taken, &take.token, now)?,
+            // nobody rings when an element is due
+            None => Taken {
+                next_due: Some(reply::integer(what, &due)?).filter(|ms| *ms > 0).map(UnixMillis),
+                ..Taken::default()
+            },
         };
         Ok((recorded, taken))
     }

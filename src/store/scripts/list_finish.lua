@@ -25,7 +25,8 @@
             "d" state due note        waits until a moment; the status word's state: retrying or delayed
             "w" note                  back to the end it was taken from; with a note to those whose next attempt is due
 
-  Reply:   {codes, take}: a code per outcome: 0, or text "code place"; take as of list_take, {} when none was asked for
+  Reply:   {codes, take, due}: a code per outcome: 0, or text "code place"; take as of list_take, {} when none was asked for,
+           and then when the next delayed element is due in ms, 0 for none
   Codes:   -3 not in hand (any more), -100 a command failed (its text follows the place)
   Events:  none
   Protocol: none; a list is no queue of BullMQ's
@@ -198,4 +199,5 @@ if freed > 0 then
     redis.call('ZADD', root .. 'marker', 0, '0')
   end
 end
-return {codes, take}
+local first = ARGV[5] == '0' and redis.call('ZRANGE', root .. 'delayed', 0, 0, 'WITHSCORES') or {}
+return {codes, take, first[2] and math.floor(tonumber(first[2])) or 0}
