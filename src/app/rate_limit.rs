@@ -17,6 +17,9 @@ use crate::store::app::rate_limit::{Answer, Asks, Check, Kept};
 /// The shortest and the longest period of a limit.
 const PERIODS: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(366 * 24 * 3600);
 
+/// What can be counted to the last one, in tokens times ms.
+const FINEST: i64 = 1 << 53;
+
 /// How often something is allowed.
 ///
 /// Limits on the same action of the same user are apart when their kind or period differ: check both where two are to
@@ -32,7 +35,7 @@ pub struct Limit {
 
 impl Limit {
     /// Never more than `max` within any time of this length. What was taken is given back when it is `per` old, or up to
-    /// a tenth of that later; a counter takes some hundred bytes whatever `max` is.
+    /// a tenth of that later; a counter takes some hundred bytes, whatever `max` is.
     #[must_use]
     pub const fn window(max: u32, per: Duration) -> Self {
         Self { max, per, size: None, is_strict: false }
@@ -155,7 +158,15 @@ fn checked_limit(user: &str, action: &str, limit: &Limit, cost: u32, asks: Asks)
     }
     let kept = match limit.size {
         None => Kept::Window,
-        Some(size) if size > 0 && limit.max > 0 => Kept::Bucket(size),
+        Some(size) if size > 0 && limit.max > 0 => {
+            let most = FINEST / millis(limit.per);
+            if i64::from(size.max(cost).max(limit.max)) > most {
+                let per = limit.per;
+                let text = format!("a bucket per {per:?} has and gives {most} tokens at most; choose a shorter period");
+                return Err(Error::Senseless(text));
+            }
+            Kept::Bucket(size)
+        }
         Some(_) => {
             let text = "a bucket that holds or gets nothing never fills; give it 1 at least, or use a window of 0";
             return Err(Error::Senseless(text.to_owned()));

@@ -292,6 +292,7 @@ async fn a_limit_that_means_nothing_is_an_error() {
         (Limit::bucket(1, SECOND * 400 * 86400), "a limit is per 10 ms to 366 days"),
         (Limit::bucket(0, SECOND), "a bucket that holds or gets nothing"),
         (Limit::bucket(1, SECOND).burst(0), "a bucket that holds or gets nothing"),
+        (Limit::bucket(1, SECOND * 86400 * 366).burst(300_000), "a bucket per 31622400s has and gives 284836 tokens"),
     ] {
         let error = limiter.take("ann", "post", &limit, 1).await.unwrap_err().to_string();
         assert!(error.starts_with(what), "{error}");

@@ -49,36 +49,29 @@ pub(crate) struct Answer {
 
 impl AppStore {
     pub(crate) async fn check_limit(&self, action: &str, user: &str, check: Check) -> Result<Answer, Error> {
-        let asks = match check.asks {
-            Asks::Take => "take",
-            Asks::Strict => "strict",
-            Asks::Peek => "peek",
-        };
+        let Check { kept, max, per, cost, asks } = check;
+        let (now, per) = (self.now().0, millis(per));
+        // few and short: such a call is to cost hardly more than one that does nothing
         let mut args: Vec<Value> = Vec::with_capacity(6);
-        args.extend([self.now().0.into(), millis(check.per).into()]);
-        args.extend([i64::from(check.max).into(), i64::from(check.cost).into(), Value::from_static_str(asks)]);
-        let script = match check.kept {
+        args.extend([now, per, max.into(), cost.into()].map(Value::from));
+        let script = match kept {
             Kept::Window => &CHECK_WINDOW,
             Kept::Bucket(size) => {
                 args.push(i64::from(size).into());
                 &CHECK_BUCKET
             }
         };
-        let parts = reply::array(
-            script.name,
-            self.connection().await?.script(script, &self.limit_key(action, user, check), args).await?,
-        )?;
-        let [allowed, left, wait, reset] = parts.as_slice() else {
-            return Err(reply::unexpected(script.name, "four numbers", &Value::Array(parts)));
-        };
-        let number = |part| reply::integer(script.name, part);
-        let span = |ms| u64::try_from(ms).ok().map(Duration::from_millis);
-        Ok(Answer {
-            is_allowed: number(allowed)? == 1,
-            left: u32::try_from(number(left)?).unwrap_or(u32::MAX),
-            wait: span(number(wait)?),
-            reset: span(number(reset)?).unwrap_or_default(),
-        })
+        match asks {
+            Asks::Take => {}
+            Asks::Strict => args.push(Value::from_static_str("strict")),
+            Asks::Peek => args.push(Value::from_static_str("peek")),
+        }
+        let key = self.limit_key(action, user, check);
+        let answer = self.connection().await?.script(script, &key, args).await?;
+        match kept {
+            Kept::Window => window(now, per, answer),
+            Kept::Bucket(size) => bucket(per, max.into(), (i64::from(cost) * per, i64::from(size) * per), answer),
+        }
     }
 
     /// Gives all of a limit back.
@@ -91,4 +84,53 @@ impl AppStore {
         let kind = if check.kept == Kept::Window { 'w' } else { 'b' };
         self.keys.limit(action, user, kind, millis(check.per))
     }
+}
+
+/// What `check_window.lua` answers.
+fn window(now: i64, per: i64, answer: Value) -> Result<Answer, Error> {
+    let what = CHECK_WINDOW.name;
+    if let Value::Integer(left) = answer {
+        // the slice of now leaves last
+        let leaves = ((now * 10).div_euclid(per) + 11) * per;
+        let reset = span((leaves - now * 10 + 9).div_euclid(10)).unwrap_or_default();
+        return Ok(Answer { is_allowed: true, left: number(left), wait: Some(Duration::ZERO), reset });
+    }
+    let parts = reply::array(what, answer)?;
+    let [allowed, left, wait, reset] = parts.as_slice() else {
+        return Err(reply::unexpected(what, "four numbers", &Value::Array(parts)));
+    };
+    Ok(Answer {
+        is_allowed: reply::integer(what, allowed)? == 1,
+        left: number(reply::integer(what, left)?),
+        wait: span(reply::integer(what, wait)?),
+        reset: span(reply::integer(what, reset)?).unwrap_or_default(),
+    })
+}
+
+/// What `check_bucket.lua` answers, of a bucket that gets so many shares in a ms; what it costs and holds is in shares.
+fn bucket(per: i64, shares: i64, (price, full): (i64, i64), answer: Value) -> Result<Answer, Error> {
+    let what = CHECK_BUCKET.name;
+    let (is_allowed, left) = match answer {
+        Value::Array(parts) => match parts.as_slice() {
+            [left] => (false, reply::integer(what, left)?),
+            _ => return Err(reply::unexpected(what, "one number", &Value::Array(parts))),
+        },
+        left => (true, reply::integer(what, &left)?),
+    };
+    let until = |level: i64| span((level - left + shares - 1).div_euclid(shares).max(0));
+    Ok(Answer {
+        is_allowed,
+        left: number((left / per).max(0)),
+        wait: if price > full { None } else { until(price) },
+        reset: until(full).unwrap_or_default(),
+    })
+}
+
+fn number(count: i64) -> u32 {
+    u32::try_from(count).unwrap_or(if count < 0 { 0 } else { u32::MAX })
+}
+
+/// `None` for a negative one.
+fn span(ms: i64) -> Option<Duration> {
+    u64::try_from(ms).ok().map(Duration::from_millis)
 }
