@@ -8,9 +8,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
@@ -20,6 +23,9 @@ const LOCK: &str = "lock";
 const INCARNATIONS: &str = "incarnations.json";
 /// Crashes remembered. Older incarnations lost their locks to time long ago.
 const REMEMBERED: usize = 64;
+
+/// How often, and after which pause, a lock is asked for whose holder has gone.
+const LEFTOVER: (u32, Duration) = (100, Duration::from_millis(20));
 
 /// An exclusively held state directory; given up when dropped.
 #[derive(Debug)]
@@ -48,7 +54,7 @@ impl StateDir {
             .map_err(refused)?;
         let mut holder = String::new();
         let _ = file.read_to_string(&mut holder);
-        let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
+        let mut lock = take(file, holder.trim()).map_err(|errno| match errno {
             Errno::EWOULDBLOCK => {
                 let pid = holder.trim();
                 let holder = if pid.is_empty() { "another process".into() } else { format!("the process {pid}") };
@@ -123,6 +129,25 @@ pub fn instance_id(name: Option<&str>) -> String {
     id.chars().map(|c| if c.is_whitespace() || c.is_control() || c == ':' { '-' } else { c }).collect()
 }
 
+/// Locks the file. Where the process that is said to hold it has gone, waits a moment: one that was killed while it forked
+/// leaves a copy of itself, which closes what it was handed right after.
+fn take(mut file: File, holder: &str) -> Result<Flock<File>, Errno> {
+    let mut patience = LEFTOVER.0;
+    loop {
+        (file, patience) = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            Err((file, Errno::EWOULDBLOCK)) if patience > 0 && has_gone(holder) => (file, patience - 1),
+            Err((_, errno)) => return Err(errno),
+        };
+        std::thread::sleep(LEFTOVER.1);
+    }
+}
+
+/// Whether it is a process id that nobody has.
+fn has_gone(pid: &str) -> bool {
+    pid.parse().is_ok_and(|pid| kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,6 +162,21 @@ mod tests {
         assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
         drop(first);
         StateDir::open(&path).unwrap();
+    }
+
+    #[test]
+    fn what_a_dead_holder_has_left_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = StateDir::open(dir.path()).unwrap();
+        let mut gone = std::process::Command::new("true").spawn().unwrap();
+        gone.wait().unwrap();
+        fs::write(dir.path().join(LOCK), format!("{}\n", gone.id())).unwrap();
+        let leaving = std::thread::spawn(|| {
+            std::thread::sleep(LEFTOVER.1 * 5);
+            drop(first);
+        });
+        StateDir::open(dir.path()).unwrap();
+        leaving.join().unwrap();
     }
 
     #[test]
