@@ -11,6 +11,10 @@ local function publish_message(status, job, id, state, now, attempt, error)
   local read, data = pcall(cjson.decode, job[1] or 'null')
   if read then
     tenant = pointed(data, status.tenant)
+    if tenant ~= tenant or tenant == math.huge or tenant == -math.huge then
+      -- a number beyond all numbers is valid JSON, and cjson raises an error when it is to write one
+      tenant = nil
+    end
   end
   local word = ''
   if type(tenant) == 'number' and tenant % 1 == 0 and math.abs(tenant) < 2^53 then

@@ -105,6 +105,8 @@ async fn the_tenant_is_found_by_its_pointer_and_names_the_channel() {
         (r#"{"owners":{"1":{"id":true}}}"#, "jobs:q:true", "true"),
         (r#"{"owners":[]}"#, "jobs:q:", "null"),
         (r#"{"owners":[{},{"id":{}}]}"#, "jobs:q:", "null"),
+        // JSON, but more than any number
+        (r#"{"owners":[{},{"id":-1e999}]}"#, "jobs:q:", "null"),
         ("7", "jobs:q:", "null"),
     ];
     for (data, channel, tenant) in cases {
