@@ -1,10 +1,13 @@
 //! What a reload starts, stops and changes: two configurations compared, nothing else.
 
-use super::Config;
+use serde::{Deserialize, Serialize};
+
+use super::{Config, keep};
 use crate::job::QueueName;
 
 /// The way from one configuration to another.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Diff {
     /// Queues to start.
     pub added: Vec<QueueName>,
@@ -18,12 +21,12 @@ pub struct Diff {
     pub schedules: Schedules,
     /// Sections that differ and are taken over by a running process, by the name of their table.
     pub sections: Vec<String>,
-    /// Sections that differ and are only read at start, by the name of their table or key.
+    /// Keys that differ and are only read at start, by their whole name.
     pub restart_needed: Vec<String>,
 }
 
 /// Schedules that differ, by name.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Schedules {
     pub added: Vec<String>,
     pub removed: Vec<String>,
@@ -71,25 +74,19 @@ impl Diff {
                 Some(_) => {}
             }
         }
-        let differing = |sections: &[(&str, bool)]| {
-            sections.iter().filter(|(_, differs)| *differs).map(|(name, _)| (*name).to_owned()).collect()
-        };
-        // a listener stays where it is, and what is asked of those who come to it need not
-        let listens = |config: &Config| config.admin.as_ref().map(|admin| admin.listen);
-        let is_moved = listens(old) != listens(new);
-        diff.sections = differing(&[
-            ("status", old.status != new.status),
-            ("admin", !is_moved && old.admin != new.admin),
-            ("shutdown", old.shutdown != new.shutdown),
-        ]);
-        diff.restart_needed = differing(&[
-            ("redis", old.redis != new.redis),
-            ("callbacks", old.callbacks != new.callbacks),
-            ("app", old.app != new.app),
-            ("admin.listen", is_moved),
-            ("daemon", old.daemon != new.daemon),
-            ("log", old.log != new.log),
-        ]);
+        // what waits for a start is named as such, and not as taken over too
+        let mut taken_over = new.clone();
+        diff.restart_needed = keep(old, &mut taken_over).into_iter().map(str::to_owned).collect();
+        let sections = [
+            ("status", old.status != taken_over.status),
+            ("app", old.app != taken_over.app),
+            ("admin", old.admin != taken_over.admin),
+            ("daemon", old.daemon != taken_over.daemon),
+            ("shutdown", old.shutdown != taken_over.shutdown),
+            ("log", old.log != taken_over.log),
+        ];
+        let differing = sections.into_iter().filter(|(_, differs)| *differs);
+        diff.sections = differing.map(|(name, _)| name.to_owned()).collect();
         diff
     }
 
@@ -171,8 +168,8 @@ mod tests {
         new.log.level = "debug".into();
         new.shutdown.drain = Duration::from_secs(1);
         let diff = Diff::between(&old, &new);
-        assert_eq!(diff.restart_needed, ["redis", "log"]);
-        assert_eq!(diff.sections, ["shutdown"]);
+        assert_eq!(diff.restart_needed, ["redis.prefix"]);
+        assert_eq!(diff.sections, ["shutdown", "log"]);
         assert!(diff.changed.is_empty() && !diff.is_empty());
     }
 }

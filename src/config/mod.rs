@@ -10,6 +10,7 @@ pub mod daemon;
 pub mod diff;
 pub mod handler;
 pub mod invalid;
+mod kept;
 pub mod list;
 pub mod queue;
 pub mod redis;
@@ -63,6 +64,7 @@ pub use handler::{
     PemFile, ProcessHandler, Program, RedisHandler, ScoreUnit, SmtpHandler, Transport, Warm, Workers,
 };
 pub use invalid::Invalid;
+pub(crate) use kept::keep;
 pub use list::{List, ListMode, Payload, Side};
 #[cfg(feature = "daemon")]
 pub use load::{LoadOptions, files, load, process_env};

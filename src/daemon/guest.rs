@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use super::Error;
+use super::{Error, Reload};
 use crate::config::Config;
 
 /// Ends when a guest has gone.
@@ -15,8 +15,11 @@ pub trait Guest: Send {
     /// Begins. An error keeps the daemon from starting.
     fn start(&mut self) -> Result<(), Error>;
 
-    /// Another configuration is in force.
+    /// Another configuration is in force; what only a start reads is in it as it was.
     fn reconfigure(&self, config: &Config);
+
+    /// An order to read the configuration again has been carried out, or refused; after [`Guest::reconfigure`].
+    fn reloaded(&self, _reload: &Reload) {}
 
     /// The engine has stopped. Bounded: nobody outside can hold it up.
     fn stop(self: Box<Self>) -> Stopping;

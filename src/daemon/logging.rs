@@ -61,12 +61,17 @@ impl Logging {
         Ok(Self { level, lines })
     }
 
-    /// Takes over a new level; the format stays until the next start.
-    pub fn reconfigure(&self, config: &Log) -> Result<(), Error> {
-        let targets = parse_level(&config.level)?;
-        // fails only when the subscriber is gone, and then there is nothing left to log
-        let _ = self.level.reload(targets);
-        Ok(())
+    /// Whether [`Logging::reconfigure`] could take this over.
+    pub fn check(config: &Log) -> Result<(), Error> {
+        parse_level(&config.level).map(drop)
+    }
+
+    /// Takes over a new level that was checked; the format stays until the next start.
+    pub fn reconfigure(&self, config: &Log) {
+        if let Ok(targets) = parse_level(&config.level) {
+            // fails only when the subscriber is gone, and then there is nothing left to log
+            let _ = self.level.reload(targets);
+        }
     }
 }
 

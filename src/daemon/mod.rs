@@ -20,7 +20,8 @@ pub use error::Error;
 pub use guest::{Guest, Stopping};
 pub use logging::Logging;
 use orphans::Orphans;
-pub use reload::log_problem;
+use reload::Reloads;
+pub use reload::{Reload, log_problem};
 pub use signals::Signals;
 pub use state::{StateDir, instance_id};
 
@@ -98,6 +99,7 @@ impl Daemon {
         // answered once earlier incarnations' locks are released and the queues are worked
         let mut started = std::pin::pin!(handle.snapshot());
         let mut is_started = false;
+        let mut reloads = Reloads::new(daemon.state_dir.clone());
         let ending = loop {
             tokio::select! {
                 ended = &mut running => break ended.map_err(|_| Error::Panicked)??,
@@ -107,7 +109,8 @@ impl Daemon {
                         state.keep_only([id.as_str()]);
                     }
                 }
-                command = signals.next() => self.obey(command, &handle).await,
+                command = signals.next() => self.obey(command, &handle, &mut reloads).await,
+                attempt = reloads.ended() => drop(self.end_reload(attempt, &handle, &mut reloads)),
             }
         };
         for guest in self.guests {
@@ -122,7 +125,7 @@ impl Daemon {
         Ok(ending)
     }
 
-    async fn obey(&mut self, command: Command, handle: &Handle) {
+    async fn obey(&mut self, command: Command, handle: &Handle, reloads: &mut Reloads) {
         match command {
             Command::Stop => {
                 tracing::info!("stopping: no new jobs; a second signal hands running ones back");
@@ -136,7 +139,7 @@ impl Daemon {
                 tracing::info!("quiet: no new jobs, running ones go on");
                 handle.quiet();
             }
-            Command::Reload => self.reload(handle).await,
+            Command::Reload => self.begin_reload(handle, reloads),
             Command::Report => report(handle).await,
         }
     }

@@ -104,18 +104,27 @@ impl StateDir {
     fn write<'a>(&self, ids: impl IntoIterator<Item = &'a str>) {
         let incarnations = Incarnations { ids: ids.into_iter().map(str::to_owned).collect() };
         let path = self.path.join(INCARNATIONS);
-        if let Err(error) = write_whole(&path, &incarnations) {
+        if let Err(error) = write_whole(&path, &incarnations, Survives::PowerCut) {
             tracing::warn!(path = %path.display(), %error, "cannot note this incarnation; after a crash its jobs are recovered when their locks lapse");
         }
     }
 }
 
+/// What a file is to outlive. A disk can take its time to be sure.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Survives {
+    PowerCut,
+    Nothing,
+}
+
 /// A reader sees the old file or the new one, never half of one.
-fn write_whole(path: &Path, incarnations: &Incarnations) -> io::Result<()> {
+pub(super) fn write_whole<T: Serialize>(path: &Path, value: &T, survives: Survives) -> io::Result<()> {
     let beside = path.with_extension("new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    file.write_all(&serde_json::to_vec(incarnations)?)?;
-    file.sync_all()?;
+    file.write_all(&serde_json::to_vec(value)?)?;
+    if survives == Survives::PowerCut {
+        file.sync_all()?;
+    }
     fs::rename(&beside, path)
 }
 

@@ -16,6 +16,8 @@ pub enum Error {
     NoQueues,
     #[error("cannot start a thread of the engine")]
     Thread(#[source] std::io::Error),
+    #[error("the engine is stopping and takes nothing over any more; the next start reads the configuration")]
+    Stopping,
     #[error("the engine's thread has died; its jobs are recovered when their locks run out")]
     Died,
 }

@@ -165,7 +165,7 @@ pub(crate) enum Order {
     /// The first starts draining, the second hands back.
     Stop,
     HandBack,
-    Reconfigure(Box<Config>),
+    Reconfigure(Box<Config>, tokio::sync::oneshot::Sender<Result<(), Error>>),
     Snapshot(tokio::sync::oneshot::Sender<Snapshot>),
     /// From a pool that panicked.
     PoolDied(QueueName),
@@ -270,16 +270,10 @@ impl Builder {
     /// Checks that every queue's handlers exist. Opens nothing.
     pub fn build(self) -> Result<Engine, Error> {
         let registry = Registry::build(&self.config, self.functions)?;
+        can_be_worked(&self.config, &registry, self.scheduling)?;
         let known: Vec<String> = self.config.queues.keys().cloned().collect();
         if let Some(name) = self.only.iter().find(|name| !known.contains(name)) {
             return Err(Error::UnknownQueue { name: name.clone(), known });
-        }
-        let fires = self.scheduling != Scheduling::Without && !self.config.schedules.is_empty();
-        if known.is_empty() && !fires {
-            return Err(Error::NoQueues);
-        }
-        for queue in self.config.queues.values() {
-            registry.router(queue)?;
         }
         let (orders, receiver) = mpsc::unbounded_channel();
         let (snapshot, phase) = watch::channel(Snapshot::default());
@@ -298,6 +292,18 @@ impl Builder {
     }
 }
 
+/// Whether there is something to do, and somebody for all of it.
+fn can_be_worked(config: &Config, registry: &Registry, scheduling: Scheduling) -> Result<(), Error> {
+    let fires = scheduling != Scheduling::Without && !config.schedules.is_empty();
+    if config.queues.is_empty() && !fires {
+        return Err(Error::NoQueues);
+    }
+    for queue in config.queues.values() {
+        registry.router(queue)?;
+    }
+    Ok(())
+}
+
 impl Handle {
     /// Stop taking, let run, then cancel, then hand back. A second call skips to handing back.
     pub fn stop(&self) {
@@ -314,10 +320,14 @@ impl Handle {
         let _ = self.orders.send(Order::Quiet);
     }
 
-    /// Puts another configuration's queues and handlers in force. Jobs that run keep the settings
-    /// they started with.
-    pub fn reconfigure(&self, config: Config) {
-        let _ = self.orders.send(Order::Reconfigure(Box::new(config)));
+    /// Puts another configuration in force, but for what only a start reads: where Redis is, and who this is. Jobs that
+    /// run keep the settings they started with; those of queues that are gone end in peace. An error changes nothing.
+    ///
+    /// Answered once the queues are worked, so not before Redis was there once. Cancel safe: the order stands.
+    pub async fn reconfigure(&self, config: Config) -> Result<(), Error> {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        let _ = self.orders.send(Order::Reconfigure(Box::new(config), answer));
+        answered.await.unwrap_or(Err(Error::Stopping))
     }
 
     /// How far the engine is on its way to the end.

@@ -345,7 +345,7 @@ impl Run {
                     Some(Order::Quiet) => self.enter(Phase::Quiet),
                     Some(Order::Stop) if self.phase < Phase::Draining => self.begin_draining(&mut drain_until),
                     Some(Order::Stop | Order::HandBack) | None => self.begin_handing_back(&mut cancel_until),
-                    Some(Order::Reconfigure(config)) => self.reconfigure(*config),
+                    Some(Order::Reconfigure(config, answer)) => drop(answer.send(self.reconfigure(*config))),
                     Some(Order::PoolDied(name)) => self.replace_pool(&name),
                     Some(Order::Snapshot(answer)) => drop(answer.send(self.take_snapshot())),
                 },
@@ -447,27 +447,18 @@ impl Run {
         ending
     }
 
-    /// Puts other queues and handlers in force.
-    fn reconfigure(&mut self, config: Config) {
-        let config = Config { redis: self.config.redis.clone(), daemon: self.config.daemon.clone(), ..config };
+    /// Puts other queues and handlers in force, or changes nothing.
+    fn reconfigure(&mut self, mut config: Config) -> Result<(), Error> {
+        if self.phase >= Phase::Draining {
+            return Err(Error::Stopping);
+        }
+        config::keep(&self.config, &mut config);
         let handlers_changed = self.config.handlers != config.handlers || self.config.list_keys() != config.list_keys();
         // handlers that stay keep what they know, and their gates as they stand
-        let registry = if handlers_changed { self.registry.renew(&config) } else { Ok(self.registry.clone()) };
-        let registry = match registry {
-            Ok(registry) => registry,
-            Err(error) => {
-                tracing::error!(%error, "the new configuration is not put in force");
-                return;
-            }
-        };
+        let registry = if handlers_changed { self.registry.renew(&config)? } else { self.registry.clone() };
+        super::can_be_worked(&config, &registry, self.scheduling)?;
         let wanted: BTreeMap<QueueName, config::Queue> =
             self.queues_of(&config).into_iter().map(|queue| (queue.name.clone(), queue)).collect();
-        for queue in wanted.values() {
-            if let Err(error) = registry.router(queue) {
-                tracing::error!(%error, "the new configuration is not put in force");
-                return;
-            }
-        }
         let status_changed = self.config.status != config.status;
         if handlers_changed {
             self.watched = Watched::start(&registry, &self.shared);
@@ -505,6 +496,7 @@ impl Run {
                 self.change_pool(&name, &queue);
             }
         }
+        Ok(())
     }
 
     /// A pool that panicked is a defect of ours; its queue is worked on all the same. The jobs it held

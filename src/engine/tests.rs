@@ -184,7 +184,7 @@ async fn a_reload_to_fewer_slots_lets_the_surplus_go() {
     while occupied().await != (8, 8) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    handle.reconfigure(few);
+    handle.reconfigure(few).await.unwrap();
     while occupied().await.0 != 2 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

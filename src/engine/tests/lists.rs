@@ -208,7 +208,7 @@ async fn a_reload_to_another_list_finishes_what_is_in_hand_of_the_first() {
     let handle = engine.handle();
     let running = tokio::spawn(engine.run());
     eventually("taken", async || rig.counts().await == [0, 1, 0, 0]).await;
-    handle.reconfigure(config(&rig.server, vec![other.clone()]));
+    handle.reconfigure(config(&rig.server, vec![other.clone()])).await.unwrap();
     let there = rig.store.list(&other).unwrap();
     there.push(["2".into()]).await.unwrap();
     eventually("taken there", async || there.counts().await.unwrap().active == 1).await;
