@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds oxherd and its neighbours and measures them on one private Redis, interleaved.
-# Arguments go to both programs of benches/rig (--only drain,http, --rounds 5, --jobs 20000, …); so does BENCH_ARGS
+# Arguments go to all programs of benches/rig (--only drain,http, --rounds 5, --jobs 20000, …); so does BENCH_ARGS
 # from `make bench`.
 set -eu
 cd "$(dirname "$0")/.."
@@ -25,6 +25,8 @@ bin=$target/bench/release
 # shellcheck disable=SC2086 # BENCH_ARGS holds several words
 "$bin/compare" --redis-server "$server" --oxherd "$target/release/oxherd" \
     --peer-rust "$bin/peer-rust" --peer-node $peer/peer.mjs --limit "$bin/limit" ${BENCH_ARGS:-} "$@"
+# shellcheck disable=SC2086
+"$bin/daemon" --redis-server "$server" --oxherd "$target/release/oxherd" ${BENCH_ARGS:-} "$@"
 # shellcheck disable=SC2086
 "$bin/handlers" --redis-server "$server" --oxherd "$target/release/oxherd" --peer-node $peer/peer.mjs \
     --peer-http "$bin/peer-http" --helper "$helper" --processor "$processor" ${BENCH_ARGS:-} "$@"

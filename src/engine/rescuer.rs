@@ -1,15 +1,20 @@
 //! Puts back stalled jobs, whose worker has gone, and prunes finished ones by the clock.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::event::Event;
 use super::fetcher::Door;
 use super::shared::Shared;
+use crate::config;
+use crate::job::Keep;
 use crate::store::{Error, WorkQueue};
 
-/// How often finished jobs past their keeping are looked for: they also go at each finish.
-const PRUNE: Duration = Duration::from_secs(60);
+/// How often finished jobs past their keeping are looked for, at most and at least: they also go at each finish.
+const PRUNE: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(3600)];
+/// Longest time between two checks, which also look for work that came without a marker.
+const LONGEST: Duration = Duration::from_secs(5);
 /// Queues in one stalled check: each costs Redis about 10 µs when nothing is amiss.
 const CHUNK: usize = 64;
 
@@ -17,7 +22,25 @@ const CHUNK: usize = 64;
 pub(crate) struct Kept {
     pub(crate) queue: WorkQueue,
     pub(crate) interval: Duration,
+    pub(crate) prune_interval: Duration,
     pub(crate) door: Arc<Door>,
+    /// Without any job when it was checked last.
+    empty: AtomicBool,
+}
+
+impl Kept {
+    pub(crate) fn new(queue: WorkQueue, config: &config::Queue, door: Arc<Door>) -> Self {
+        let interval = config.stalled_interval.min(LONGEST);
+        let prune_interval = prune_interval([config.policy.keep_completed, config.policy.keep_failed]);
+        Self { queue, interval, prune_interval, door, empty: AtomicBool::new(false) }
+    }
+}
+
+/// A job may stay a twenty-fourth of its keeping longer.
+fn prune_interval(keeps: [Keep; 2]) -> Duration {
+    let ages = keeps.iter().filter_map(|keep| if let Keep::Some { age, .. } = keep { *age } else { None });
+    let [shortest, longest] = PRUNE;
+    ages.min().map_or(longest, |age| (age / 24).clamp(shortest, longest))
 }
 
 /// The queues; they come and go with reloads.
@@ -51,9 +74,14 @@ pub(crate) async fn rescue(shared: Arc<Shared>, keeping: Keeping) -> Result<(), 
     }
 }
 
-/// One check of some queues, in as many calls as it takes.
+/// One check of some queues, in as many calls as it takes. Those that were empty are asked all at once, in one command,
+/// whether they still are: nobody works in most queues most of the time.
 async fn tick(shared: &Shared, due: &[Arc<Kept>]) {
-    let mut due = due.to_vec();
+    let (empty, mut due): (Vec<_>, Vec<_>) = due.iter().cloned().partition(|kept| kept.empty.load(Ordering::Relaxed));
+    let queues: Vec<&WorkQueue> = empty.iter().map(|kept| &kept.queue).collect();
+    if !empty.is_empty() && WorkQueue::any_jobs(&queues).await.unwrap_or(true) {
+        due.extend(empty);
+    }
     while !due.is_empty() {
         due = check(shared, &due).await;
     }
@@ -74,6 +102,7 @@ async fn check(shared: &Shared, due: &[Arc<Kept>]) -> Vec<Arc<Kept>> {
         let queue = kept.queue.name();
         match answer {
             Ok(rescued) => {
+                kept.empty.store(rescued.empty, Ordering::Relaxed);
                 for id in rescued.recovered {
                     shared.tell(&Event::Stalled { queue: queue.clone(), id });
                 }
@@ -95,15 +124,43 @@ async fn check(shared: &Shared, due: &[Arc<Kept>]) -> Vec<Arc<Kept>> {
 
 /// Deletes finished jobs past their keeping for ever, also on queues where nothing finishes.
 pub(crate) async fn prune(keeping: Keeping) -> Result<(), Error> {
+    let mut pruned: Vec<(Arc<Kept>, Instant)> = Vec::new();
     loop {
-        tokio::time::sleep(PRUNE).await;
+        tokio::time::sleep(PRUNE[0]).await;
         let queues: Vec<Arc<Kept>> = keeping.lock().expect("no code panics while holding this lock").clone();
+        // those that are new, also because a reload changed them, come first
+        pruned.retain(|(kept, at)| {
+            at.elapsed() < kept.prune_interval && queues.iter().any(|other| Arc::ptr_eq(kept, other))
+        });
         for kept in queues {
+            if pruned.iter().any(|(known, _)| Arc::ptr_eq(known, &kept)) {
+                continue;
+            }
             match kept.queue.prune_finished().await {
                 Ok(0) => {}
                 Ok(gone) => tracing::debug!(queue = %kept.queue.name(), gone, "pruned finished jobs"),
-                Err(error) => tracing::debug!(queue = %kept.queue.name(), %error, "pruning failed"),
+                Err(error) => {
+                    tracing::debug!(queue = %kept.queue.name(), %error, "pruning failed");
+                    continue;
+                }
             }
+            pruned.push((kept, Instant::now()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_for_long_is_looked_at_seldom() {
+        let age = |secs| Keep::Some { count: None, age: Some(Duration::from_secs(secs)), limit: None };
+        let count = Keep::Some { count: Some(100), age: None, limit: None };
+        let interval = |a, b| prune_interval([a, b]).as_secs();
+        assert_eq!(interval(age(10), count), 60);
+        assert_eq!(interval(age(7200), age(1_000_000)), 300);
+        assert_eq!(interval(age(1_000_000), Keep::All), 3600);
+        assert_eq!(interval(count, Keep::Nothing), 3600);
     }
 }

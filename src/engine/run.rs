@@ -291,8 +291,7 @@ impl Run {
     }
 
     fn keep(&self, queue: &WorkQueue, config: &config::Queue, door: &Arc<Door>) -> Arc<Kept> {
-        let interval = config.stalled_interval.min(Duration::from_secs(5));
-        let kept = Arc::new(Kept { queue: queue.clone(), interval, door: Arc::clone(door) });
+        let kept = Arc::new(Kept::new(queue.clone(), config, Arc::clone(door)));
         self.keeping.lock().expect("no code panics while holding this lock").push(Arc::clone(&kept));
         kept
     }

@@ -3,7 +3,7 @@
 //! Every instance sleeps until the next time it knows of and then asks Redis for it; one is given it. What is fired is
 //! what stands in Redis ([`crate::store`], job schedulers): the configuration is only written there, at start and when it
 //! is loaded anew. Others write too, so each few seconds it is asked whether anything was written, which is one small
-//! read per queue.
+//! read per queue with schedules; queues without any are asked all at once, less often, whether they have one now.
 //!
 //! Promise: a time is fired within a second of its coming while Redis answers, by the server's clock. Times that come
 //! together go out in calls of a hundred, a few at once.
@@ -25,6 +25,8 @@ use crate::store::{Claim, Error, Fired, FiredJob, Firing, NEVER, Queue, Schedule
 
 /// How often it is asked whether schedules were written; longer with very many queues.
 const LOOK: Duration = Duration::from_secs(5);
+/// How often queues without schedules are asked whether they have one now.
+const LOOK_FOR_FIRST: Duration = Duration::from_secs(20);
 /// How often it is asked whether a job has ended that another one waits for, and how soon Redis is asked again after it
 /// failed.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -109,6 +111,8 @@ pub(crate) struct Scheduler {
     alarms: BinaryHeap<Reverse<(UnixMillis, usize, Arc<str>)>>,
     /// Redis has lost what was put in force.
     is_lost: bool,
+    /// When queues without schedules were asked for their first; `None`: at once.
+    asked_for_first: Option<Instant>,
 }
 
 /// A queue and the schedules in it that we fire.
@@ -118,6 +122,8 @@ struct Watched {
     version: Option<String>,
     /// They are to be read again whatever the version.
     is_stale: bool,
+    /// It held no job scheduler when they were read, ours or other's.
+    is_bare: bool,
     schedules: HashMap<Arc<str>, Known>,
 }
 
@@ -145,7 +151,7 @@ type Called = (usize, Vec<Arc<str>>, Result<Vec<Fired>, Error>);
 
 impl Scheduler {
     pub(crate) fn new(store: Store, owner: Arc<str>) -> Self {
-        Self { store, owner, queues: Vec::new(), alarms: BinaryHeap::new(), is_lost: false }
+        Self { store, owner, queues: Vec::new(), alarms: BinaryHeap::new(), is_lost: false, asked_for_first: None }
     }
 
     /// Writes what the configuration says and reads what stands there then. Safe to repeat.
@@ -164,7 +170,7 @@ impl Scheduler {
                 let (queue, owner) = (queue.clone(), &self.owner);
                 async move { (queue.name().clone(), queue.put_schedules(&own, owner).await) }
             });
-            queues.push(Watched { queue, version: None, is_stale: true, schedules: HashMap::new() });
+            queues.push(Watched { queue, version: None, is_stale: true, is_bare: false, schedules: HashMap::new() });
         }
         let mut written = futures_util::stream::iter(writing).buffer_unordered(CALLS);
         while let Some((queue, done)) = written.next().await {
@@ -184,7 +190,9 @@ impl Scheduler {
 
     /// Reads the schedules of queues where any were written since.
     pub(crate) async fn look(&mut self) -> Result<(), Error> {
-        let ask = self.queues.iter().enumerate().map(|(place, watched)| {
+        self.look_for_first().await?;
+        let with_schedules = self.queues.iter().enumerate().filter(|(_, watched)| !watched.is_bare);
+        let ask = with_schedules.map(|(place, watched)| {
             let queue = watched.queue.clone();
             async move { (place, queue.schedules_version().await) }
         });
@@ -205,8 +213,25 @@ impl Scheduler {
         Ok(())
     }
 
+    /// Where one of the queues without schedules has one now, all of them are read again.
+    async fn look_for_first(&mut self) -> Result<(), Error> {
+        if self.asked_for_first.is_some_and(|at| at.elapsed() < LOOK_FOR_FIRST) {
+            return Ok(());
+        }
+        let bare: Vec<&Queue> =
+            self.queues.iter().filter(|watched| watched.is_bare).map(|watched| &watched.queue).collect();
+        if Queue::with_schedulers(&bare).await? > 0 {
+            for watched in self.queues.iter_mut().filter(|watched| watched.is_bare) {
+                (watched.is_bare, watched.is_stale) = (false, true);
+            }
+        }
+        self.asked_for_first = Some(Instant::now());
+        Ok(())
+    }
+
     async fn read(&mut self, place: usize, version: Option<String>) -> Result<(), Error> {
         let watched = &mut self.queues[place];
+        watched.is_bare = Queue::with_schedulers(&[&watched.queue]).await? == 0;
         let known = watched.schedules.values();
         let known = known.map(|known| (Arc::clone(&known.stored.hash), Arc::clone(&known.stored.schedule))).collect();
         let found = watched.queue.schedules_fired_by(&self.owner, &known).await?;

@@ -112,6 +112,12 @@ impl Keys {
         ["wait", "paused"].map(|name| self.key(name))
     }
 
+    /// Where there is nothing, no job waits, is delayed or active, and none is suspected to be stalled. What waits in a
+    /// paused queue's list of 5.x clients is not to be taken.
+    pub(crate) fn unfinished(&self) -> [String; 5] {
+        ["wait", "prioritized", "delayed", "active", "stalled"].map(|name| self.key(name))
+    }
+
     /// What workers in other languages than JavaScript and Rust call themselves; a worker's name follows as in
     /// [`Keys::client_name`].
     pub(crate) fn plain_client_name(&self) -> String {

@@ -265,6 +265,13 @@ impl WorkQueue {
         Ok(answers)
     }
 
+    /// Whether there may be a job in any of these queues, which a check found empty.
+    pub(crate) async fn any_jobs(queues: &[&Self]) -> Result<bool, Error> {
+        let bulls: Vec<&BullQueue> =
+            queues.iter().filter_map(|queue| if let Bull(bull) = queue { Some(&**bull) } else { None }).collect();
+        Ok(bulls.len() < queues.len() || BullQueue::any_jobs(&bulls).await?)
+    }
+
     /// Deletes finished jobs past the queue's keeping, in bounded steps; returns how many went. Safe to repeat.
     pub(crate) async fn prune_finished(&self) -> Result<u64, Error> {
         match self {

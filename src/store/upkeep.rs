@@ -7,7 +7,7 @@ use super::finish::keep_argument;
 use super::reply;
 use super::script::{MOVE_STALLED_JOBS_TO_WAIT, PRUNE_FINISHED};
 use super::work::BullQueue;
-use crate::job::{JobId, Keep, State, millis};
+use crate::job::{JobId, Keep, millis};
 
 /// Jobs put back in one call. Each is looked for in the active list, from the end it is nearer to: among 20,000 that
 /// takes some 50 µs.
@@ -23,6 +23,8 @@ pub(crate) struct Rescued {
     pub(crate) work: bool,
     /// Not all was put back: the check is to go on.
     pub(crate) more: bool,
+    /// No job waits, is delayed or active.
+    pub(crate) empty: bool,
 }
 
 impl Rescued {
@@ -38,6 +40,7 @@ impl Rescued {
             dropped: reply::ids(what, next())?,
             work: reply::integer(what, &next())? == 1,
             more: reply::integer(what, &next())? == 1,
+            empty: reply::integer(what, &next())? == 1,
         })
     }
 }
@@ -63,26 +66,33 @@ impl BullQueue {
         Ok(reply::array("move_stalled_jobs_to_wait", reply)?.into_iter().map(Rescued::read).collect())
     }
 
+    /// Whether a job waits, is delayed or active in any of these queues, which a stalled check found empty. One command,
+    /// however many there are: a check of each would cost Redis more than all else at rest.
+    pub(crate) async fn any_jobs(queues: &[&Self]) -> Result<bool, Error> {
+        let Some(first) = queues.first() else { return Ok(false) };
+        let keys = queues.iter().flat_map(|queue| queue.keys.unfinished()).map(Value::from).collect();
+        let answer = first.store.command().call("EXISTS", keys).await?;
+        Ok(reply::integer("EXISTS", &answer)? > 0)
+    }
+
     /// Deletes finished jobs past the queue's keeping, in bounded steps; returns how many went.
     /// Safe to repeat.
     pub(crate) async fn prune_finished(&self) -> Result<u64, Error> {
         let mut gone = 0;
-        for (state, keep) in
-            [(State::Completed, self.settings.policy.keep_completed), (State::Failed, self.settings.policy.keep_failed)]
-        {
-            if !matches!(keep, Keep::Some { .. }) {
-                continue;
-            }
-            loop {
-                let args = vec![self.base.clone(), self.now(), state.as_str().into(), keep_argument(keep)];
-                let reply = self.store.command().script(&PRUNE_FINISHED, &self.slot_key, args).await?;
-                let step = reply::integer("prune_finished", &reply)?;
-                gone += u64::try_from(step).unwrap_or(0);
-                if step == 0 {
-                    break;
-                }
+        let keeps = [self.settings.policy.keep_completed, self.settings.policy.keep_failed];
+        if !keeps.iter().any(|keep| matches!(keep, Keep::Some { .. })) {
+            return Ok(gone);
+        }
+        // what is kept for ever, or never, is nothing to look for
+        let [completed, failed] =
+            keeps.map(|keep| if matches!(keep, Keep::Some { .. }) { keep_argument(keep) } else { "".into() });
+        loop {
+            let args = vec![self.base.clone(), self.now(), completed.clone(), failed.clone()];
+            let reply = self.store.command().script(&PRUNE_FINISHED, &self.slot_key, args).await?;
+            match reply::count("prune_finished", &reply)? {
+                0 => return Ok(gone),
+                step => gone += step,
             }
         }
-        Ok(gone)
     }
 }

@@ -226,3 +226,19 @@ async fn jitter_delays_the_job_and_not_the_schedule() {
     assert_eq!(due, T0 + late);
     assert_eq!(one.next("later").await, Some(300_000));
 }
+
+#[tokio::test]
+async fn a_queue_without_schedules_is_noticed_to_have_its_first() {
+    let server = server().await;
+    let mut one = Instance::start(&server, T0 - 1, &[]).await;
+    assert!(one.scheduler.queues.iter().all(|watched| watched.is_bare));
+    let other = Instance::start(&server, T0 - 1, &[every("d", 1000)]).await;
+    drop(other);
+
+    one.scheduler.look().await.unwrap();
+    assert_eq!(one.at(T0).await, Ticked::default(), "asked a moment ago");
+    one.scheduler.asked_for_first = None;
+    one.scheduler.look().await.unwrap();
+    assert_eq!(one.at(T0).await.fired, 1);
+    assert!(one.scheduler.queues.iter().all(|watched| !watched.is_bare));
+}

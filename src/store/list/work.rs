@@ -334,6 +334,7 @@ impl ListQueue {
             dropped: Vec::new(),
             work: reply::integer(what, &next())? == 1,
             more: reply::integer(what, &next())? == 1,
+            empty: false,
         })
     }
 

@@ -101,6 +101,14 @@ impl Queue {
         self.store.command().call("HGET", args).await.map(|answer| answer.as_string())
     }
 
+    /// How many of these queues hold any job scheduler, whoever made it.
+    pub(crate) async fn with_schedulers(queues: &[&Self]) -> Result<u64, Error> {
+        let Some(first) = queues.first() else { return Ok(0) };
+        let keys = queues.iter().map(|queue| queue.keys.schedulers().into()).collect();
+        let answer = first.store.command().call("EXISTS", keys).await?;
+        reply::count("EXISTS", &answer)
+    }
+
     /// How many of the delayed jobs are there before their time because a job scheduler has one ready.
     pub(crate) async fn iterations_ahead(&self) -> Result<u64, Error> {
         let (script, step) = (&ITERATIONS_AHEAD, i64::try_from(STEP).unwrap_or(i64::MAX));

@@ -11,7 +11,8 @@
             status settings (publish_status)
 
   Reply:   per queue {ids recovered, ids that had no job behind them, 1 when a job may be there to be
-           taken, 1 when more are to be put back: call again}, or the text of what failed
+           taken, 1 when more are to be put back: call again, 1 when no job waits, is delayed or active},
+           or the text of what failed
   Codes:   none
   Events:  waiting, stalled
   Protocol: §5.10, bullmq 5.81.5 and 6.7.0; ids without a job are dropped (§9.4, 2)
@@ -40,8 +41,11 @@ local function suspect(base, ids)
 end
 
 local function check(base, interval, max, probe, settings)
+  if redis.call('EXISTS', base .. 'wait', base .. 'prioritized', base .. 'delayed', base .. 'active', base .. 'stalled') == 0 then
+    return {{}, {}, 0, 0, 1}
+  end
   if redis.call('EXISTS', base .. 'stalled-check') == 1 then
-    return {{}, {}, has_work(base), 0}
+    return {{}, {}, has_work(base), 0, 0}
   end
   redis.call('SET', base .. 'stalled-check', ARGV[1], 'PX', interval)
   local recovered, dropped = {}, {}
@@ -72,13 +76,13 @@ local function check(base, interval, max, probe, settings)
       -- the check is not over: whoever comes next goes on with these
       redis.call('DEL', base .. 'stalled-check')
       suspect(base, left)
-      return {recovered, dropped, 1, 1}
+      return {recovered, dropped, 1, 1, 0}
     end
     redis.call('XTRIM', q.events, 'MAXLEN', '~', q.max_events)
     active = redis.call('LRANGE', base .. 'active', 0, -1)
   end
   suspect(base, active)
-  return {recovered, dropped, has_work(base), 0}
+  return {recovered, dropped, has_work(base), 0, 0}
 end
 
 local answers = {}

@@ -5,8 +5,8 @@
 
   ARGV[1]  text  base "P:Q:"
   ARGV[2]  ms    now
-  ARGV[3]  text  completed or failed
-  ARGV[4]  text  what is kept (read_keep)
+  ARGV[3]  text  what is kept of completed jobs (read_keep); "" keeps all
+  ARGV[4]  text  the same of failed ones
 
   Reply:   jobs deleted; call again while it is not 0
   Codes:   none
@@ -18,7 +18,16 @@
 --@include read_keep
 
 local base = ARGV[1]
-if redis.call('EXISTS', base .. ARGV[3]) == 0 then
-  return 0
+local gone = 0
+
+local function prune(target, keep)
+  if keep ~= '' and redis.call('EXISTS', base .. target) == 1 then
+    gone = gone + trim_finished(queue_state(base), target, read_keep(keep), tonumber(ARGV[2]), 1)
+  end
 end
-return trim_finished(queue_state(base), ARGV[3], read_keep(ARGV[4]), tonumber(ARGV[2]), 1)
+
+prune('completed', ARGV[3])
+if gone == 0 then -- not both in one call, which would keep Redis from others twice as long
+  prune('failed', ARGV[4])
+end
+return gone
