@@ -6,7 +6,9 @@ use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write as _};
 
 use serde::Serialize;
 
-use crate::daemon::{escape, logging::colour_is_wanted};
+use tracing::Level;
+
+use crate::daemon::{escape, journal, logging::colour_is_wanted};
 
 /// Standard output as the verbs use it.
 pub struct Out {
@@ -166,12 +168,12 @@ impl JsonList {
 
 /// A complaint: `error: …`. Nobody listening is nobody's problem.
 pub fn error(text: impl Display) {
-    complain("error", 31, text);
+    complain(Level::ERROR, "error", 31, text);
 }
 
 /// A remark that does not stop the verb: `note: …`.
 pub fn note(text: impl Display) {
-    complain("note", 33, text);
+    complain(Level::WARN, "note", 33, text);
 }
 
 /// Whether a question on standard error can be answered on standard input.
@@ -199,12 +201,21 @@ pub fn stderr_has_colour() -> bool {
     io::stderr().is_terminal() && colour_is_wanted()
 }
 
-fn complain(word: &str, colour: u8, text: impl Display) {
+fn complain(level: Level, word: &str, colour: u8, text: impl Display) {
     let text = escape::block(&text.to_string());
     if stderr_has_colour() {
         aside(format_args!("\x1b[1;{colour}m{word}\x1b[0m: {text}"));
     } else {
-        aside(format_args!("{word}: {text}"));
+        grave(level, &format!("{word}: {text}"));
+    }
+}
+
+/// Text for standard error as it stands, whose lines the journal takes for as grave as this.
+pub fn grave(level: Level, text: &str) {
+    if journal::reads_stderr() {
+        let _ = io::stderr().write_all(journal::entry(level, text).as_bytes());
+    } else {
+        aside(text);
     }
 }
 

@@ -92,7 +92,11 @@ pub fn complain(error: &Error) {
     if let Error::Config(error) = error {
         let colour = print::stderr_has_colour();
         for problem in &error.problems {
-            print::aside(format_args!("{}\n", problem.render(colour)));
+            let level = match problem.severity {
+                config::Severity::Error => tracing::Level::ERROR,
+                config::Severity::Warning => tracing::Level::WARN,
+            };
+            print::grave(level, &format!("{}\n", problem.render(colour)));
         }
     } else {
         print::error(error.one_line());

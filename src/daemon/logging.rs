@@ -1,4 +1,4 @@
-//! The log: one event, one line on standard error, pretty on a terminal and JSON elsewhere.
+//! The log: one event, one line on standard error, pretty on a terminal, short in the journal and JSON elsewhere.
 //!
 //! Lines are handed to a thread of their own, so that a full pipe slows no job, and a closed
 //! one ends nothing: what cannot be written is counted and the count is logged when writing
@@ -18,7 +18,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::{Registry, reload};
 
-use super::{Error, escape};
+use super::{Error, escape, journal};
 use crate::config::{Log, LogFormat};
 
 /// Lines that may wait for a slow reader before lines are dropped.
@@ -39,12 +39,15 @@ impl Logging {
     /// already, as in tests.
     pub fn start(config: &Log) -> Result<Self, Error> {
         let terminal = io::stderr().is_terminal();
-        let style = match (config.format, terminal) {
-            (LogFormat::Json, _) | (LogFormat::Auto, false) => Style::Json,
+        let to_journal = journal::reads_stderr();
+        let shape = match (config.format, terminal) {
+            (LogFormat::Auto, false) if to_journal => Shape::Short,
+            (LogFormat::Json, _) | (LogFormat::Auto, false) => Shape::Json,
             (LogFormat::Pretty, _) | (LogFormat::Auto, true) => {
-                Style::Pretty { colour: terminal && colour_is_wanted() }
+                Shape::Pretty { colour: terminal && colour_is_wanted() }
             }
         };
+        let style = Style { shape, to_journal };
         let (filter, level) = reload::Layer::new(parse_level(&config.level)?);
         let (lines, queue) = sync_channel(QUEUE);
         let dropped = Arc::new(AtomicU64::new(0));
@@ -119,9 +122,21 @@ enum Message {
     Flush(SyncSender<()>),
 }
 
+/// How events become lines.
 #[derive(Clone, Copy)]
-enum Style {
-    Pretty { colour: bool },
+struct Style {
+    shape: Shape,
+    /// Each line says how grave it is, in the journal's own way.
+    to_journal: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Shape {
+    Pretty {
+        colour: bool,
+    },
+    /// Without what the journal has of its own: time and level.
+    Short,
     Json,
 }
 
@@ -205,6 +220,20 @@ impl Record {
             self.put(field, text.into());
         }
     }
+
+    /// Behind what a line begins with: the message and the fields, safe to show, and a line break.
+    fn text(&self, mut line: String, dim: &str, plain: &str) -> String {
+        line.push_str(&escape::text(&self.message));
+        for (name, value) in &self.fields {
+            let value = match value {
+                Value::String(text) => shown(text),
+                other => other.to_string(),
+            };
+            let _ = write!(line, " {dim}{name}={plain}{value}");
+        }
+        line.push('\n');
+        line
+    }
 }
 
 impl Visit for Record {
@@ -240,6 +269,13 @@ impl Visit for Record {
 impl Style {
     /// The whole line, its line break included.
     fn line(self, at: SystemTime, level: Level, target: &str, record: &Record) -> String {
+        let line = self.shape.line(at, level, target, record);
+        if self.to_journal { journal::entry(level, &line) } else { line }
+    }
+}
+
+impl Shape {
+    fn line(self, at: SystemTime, level: Level, target: &str, record: &Record) -> String {
         let time = humantime::format_rfc3339_millis(at);
         match self {
             Self::Json => {
@@ -265,18 +301,10 @@ impl Style {
                     (true, _) => "\x1b[34m",
                 };
                 let (dim, plain) = if colour { ("\x1b[2m", "\x1b[0m") } else { ("", "") };
-                let mut line =
-                    format!("{dim}{time}{plain} {paint}{:>5}{plain} {}", level.as_str(), escape::text(&record.message));
-                for (name, value) in &record.fields {
-                    let value = match value {
-                        Value::String(text) => shown(text),
-                        other => other.to_string(),
-                    };
-                    let _ = write!(line, " {dim}{name}={plain}{value}");
-                }
-                line.push('\n');
-                line
+                let head = format!("{dim}{time}{plain} {paint}{:>5}{plain} ", level.as_str());
+                record.text(head, dim, plain)
             }
+            Self::Short => record.text(String::new(), "", ""),
         }
     }
 }
@@ -299,27 +327,35 @@ mod tests {
         }
     }
 
+    const PLAIN: Shape = Shape::Pretty { colour: false };
+
     #[test]
     fn hostile_text_stays_inside_its_line() {
-        let hostile = record("job\nERROR forged", &[("data", "\u{1b}[2J\u{202e}evil\r\n".into())]);
-        for style in [Style::Json, Style::Pretty { colour: false }] {
-            let line = style.line(SystemTime::UNIX_EPOCH, Level::INFO, "t", &hostile);
+        let hostile = record("job\nERROR forged", &[("data", "\u{1b}[2J\u{202e}evil\r\n<0>".into())]);
+        for (shape, to_journal) in
+            [(Shape::Json, false), (PLAIN, false), (Shape::Short, true), (Shape::Json, true), (PLAIN, true)]
+        {
+            let line = Style { shape, to_journal }.line(SystemTime::UNIX_EPOCH, Level::INFO, "t", &hostile);
             assert_eq!(line.matches('\n').count(), 1, "{line}");
             assert!(line.ends_with('\n') && !line.contains(['\r', '\u{1b}', '\u{202e}']), "{line}");
+            assert_eq!(line.starts_with("<6>"), to_journal, "{line}");
         }
     }
 
     #[test]
-    fn both_styles_say_the_same() {
+    fn all_shapes_say_the_same() {
         let event = record("job done", &[("queue", "email".into()), ("ms", 12.into()), ("level", "mine".into())]);
-        let json = Style::Json.line(SystemTime::UNIX_EPOCH, Level::WARN, "oxherd::engine", &event);
+        let json = Shape::Json.line(SystemTime::UNIX_EPOCH, Level::WARN, "oxherd::engine", &event);
         assert_eq!(
             json,
             "{\"time\":\"1970-01-01T00:00:00.000Z\",\"level\":\"warn\",\"target\":\"oxherd::engine\",\
              \"message\":\"job done\",\"queue\":\"email\",\"ms\":12}\n"
         );
-        let pretty = Style::Pretty { colour: false }.line(SystemTime::UNIX_EPOCH, Level::WARN, "x", &event);
+        let pretty = PLAIN.line(SystemTime::UNIX_EPOCH, Level::WARN, "x", &event);
         assert_eq!(pretty, "1970-01-01T00:00:00.000Z  WARN job done queue=email ms=12 level=mine\n");
+        let short = Style { shape: Shape::Short, to_journal: true };
+        let short = short.line(SystemTime::UNIX_EPOCH, Level::WARN, "x", &event);
+        assert_eq!(short, "<4>job done queue=email ms=12 level=mine\n");
     }
 
     #[test]
@@ -347,7 +383,7 @@ mod tests {
         }
         drop(lines);
         let written = Arc::new(std::sync::Mutex::new(String::new()));
-        let style = Style::Pretty { colour: false };
+        let style = Style { shape: PLAIN, to_journal: false };
         let writer = Writer { queue, dropped: Arc::default(), style };
         writer.run(Flaky { failures: 2, written: Arc::clone(&written) });
         let written = written.lock().unwrap();

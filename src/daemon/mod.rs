@@ -9,6 +9,7 @@ mod command;
 mod error;
 pub mod escape;
 mod guest;
+pub mod journal;
 pub mod logging;
 mod orphans;
 mod reload;

@@ -14,6 +14,7 @@ mod exec;
 mod flows;
 mod harness;
 mod jobs;
+mod journal;
 mod lists;
 mod orphans;
 mod queues;
