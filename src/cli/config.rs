@@ -1,4 +1,4 @@
-//! `oxherd config`: what is in effect after all layers.
+//! `oxherd config`: what is in effect after all layers, and what may be written.
 
 use clap::Subcommand;
 
@@ -10,17 +10,36 @@ use crate::config;
 pub enum Verb {
     /// Print the effective configuration, secrets masked
     Show,
+    /// Print a JSON Schema of the configuration, with which an editor completes and checks files
+    Schema,
 }
 
 impl Verb {
     pub fn execute(self, session: &mut Session) -> Result<Exit, Error> {
-        let Self::Show = self;
-        let (config, _) = config::load(&session.sources(false))?;
-        if session.out.is_json() {
-            session.out.json(&config::show_json(&config))?;
-        } else {
-            session.out.line(config::show(&config).trim_end())?;
+        match self {
+            Self::Show => show(session),
+            Self::Schema => schema(session),
         }
-        Ok(Exit::Done)
     }
+}
+
+fn show(session: &mut Session) -> Result<Exit, Error> {
+    let (config, _) = config::load(&session.sources(false))?;
+    if session.out.is_json() {
+        session.out.json(&config::show_json(&config))?;
+    } else {
+        session.out.line(config::show(&config).trim_end())?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The same with `--json`, on one line.
+fn schema(session: &mut Session) -> Result<Exit, Error> {
+    let schema = config::json_schema();
+    if session.out.is_json() {
+        session.out.json(&schema)?;
+    } else {
+        session.out.line(format_args!("{schema:#}"))?;
+    }
+    Ok(Exit::Done)
 }

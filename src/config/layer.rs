@@ -232,7 +232,7 @@ fn resolve(variable: &str, names: &Value) -> Result<KeyPath, Box<Problem>> {
         let begun_in_a_file = path.0.len() == 1;
         let name = match (&matching[..], shape) {
             ([one], _) => *one,
-            ([], Shape::Named(_) | Shape::Free) if !begun_in_a_file && !segment.is_empty() => segment,
+            ([], Shape::Named(..)) if !begun_in_a_file && !segment.is_empty() => segment,
             ([], _) => {
                 let what = match path.0.as_slice() {
                     [] => format!("environment variable {variable} names no section: there is no {segment:?}"),

@@ -74,6 +74,8 @@ pub use queue::{Placement, Queue, RateLimit, Unmatched};
 pub use redis::{AtStart, Endpoint, Redis, Secret};
 pub use schedule::{CatchUp, Overlap, Schedule};
 #[cfg(feature = "daemon")]
+pub use schema::json_schema;
+#[cfg(feature = "daemon")]
 pub use show::{show, show_json, show_schedule};
 pub use status::{Status, StatusFormat, StatusStream};
 pub use zone::local_zone;

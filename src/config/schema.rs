@@ -1,309 +1,133 @@
-//! Which keys there are, as data: for refusing unknown ones with the nearest name, and for
-//! matching the names of environment variables, which have no case.
+//! Which keys there are, as data: what may stand under each, what holds without it, and its entry in the manual.
+//! For refusing unknown keys with the nearest name, for matching the names of environment variables, which have no
+//! case, and for what is written about the keys elsewhere: the JSON Schema ([`json`]) and the manual page.
+//!
+//! One file of tables per kind of section; a new key is one line there.
 
-use super::{Answer, Status};
+mod handler;
+mod json;
+mod kind;
+mod queue;
+mod root;
+mod schedule;
 
-/// What may stand under a key.
+pub use self::handler::{answers, handler_kind_with, handler_kinds};
+pub use self::json::json_schema;
+pub use self::root::ROOT;
+
+/// A key of a table.
+#[derive(Debug)]
+pub struct Key {
+    pub name: &'static str,
+    pub shape: Shape,
+    pub without: Without,
+    /// What it is for, as a sentence.
+    pub about: &'static str,
+}
+
+/// What holds where a key is not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Without {
+    /// This, written as for `--set`: as in TOML, but texts without quotes.
+    Default(&'static str),
+    /// Nothing, or what the description says.
+    Nothing,
+    /// The table is refused.
+    Refused,
+}
+
+/// A key with a default.
+const fn key(name: &'static str, shape: Shape, default: &'static str, about: &'static str) -> Key {
+    Key { name, shape, without: Without::Default(default), about }
+}
+
+/// A key that need not be there.
+const fn optional(name: &'static str, shape: Shape, about: &'static str) -> Key {
+    Key { name, shape, without: Without::Nothing, about }
+}
+
+/// A key without which the table means nothing.
+const fn required(name: &'static str, shape: Shape, about: &'static str) -> Key {
+    Key { name, shape, without: Without::Refused, about }
+}
+
+/// What may stand under a key. In a file, a text with `${…}` in it may stand for any of them but tables and lists.
 #[derive(Debug)]
 pub enum Shape {
-    /// A text, number, flag or list.
-    Value,
-    /// A table of these keys; where a key has a short form, a plain value too.
-    Table(&'static [(&'static str, Shape)]),
-    /// A table of names the operator chooses, each holding the same.
-    Named(&'static Shape),
-    /// A table of names the operator chooses, each holding a value.
-    Free,
-    /// The same, from a list of names.
+    /// A text: what it is called, and a regular expression that it matches.
+    Text(&'static str, &'static str),
+    /// A whole number, from and to.
+    Whole(i64, i64),
+    /// A number, from and to.
+    Number(f64, f64),
+    Flag,
+    /// `false`, for what can be switched off.
+    Off,
+    Duration,
+    Size,
+    /// One of some words.
+    Word(&'static [&'static str]),
+    /// A text, or a table that says where it is kept.
+    Secret,
+    /// A table of these keys.
+    Table(&'static [Key]),
+    /// A table of exactly one of these keys.
+    One(&'static [Key]),
+    /// A table of names the operator chooses, which match a regular expression, each holding the same.
+    Named(&'static str, &'static Shape),
+    /// A table of these names, each holding a text.
     Words(fn() -> Vec<&'static str>),
     /// A list, each element the same; one of them stands for a list of one.
     List(&'static Shape),
+    /// Any of some; one of them at most is a table.
+    Either(&'static [Shape]),
     /// A value or a table of values, as deep as the operator likes.
     Any,
 }
 
-use Shape::{Any, Free, List, Named, Table, Value, Words};
+use Shape::{Any, Duration, Either, List, Named, Off, One, Secret, Size, Table, Text, Words};
 
-/// Everything that may stand in a file.
-pub const ROOT: Shape = Table(&[
-    ("include", Value),
-    ("redis", Table(REDIS)),
-    ("defaults", Table(QUEUE)),
-    ("queues", Named(&Table(QUEUE))),
-    ("handlers", Named(&Table(HANDLER))),
-    ("schedules", Named(&Table(SCHEDULE))),
-    ("status", Table(STATUS)),
-    ("callbacks", Table(&[("listen", Value), ("url", Value)])),
-    ("app", Table(APP)),
-    ("admin", Table(&[("listen", Value), ("token", SECRET), ("events", Table(EVENTS))])),
-    ("daemon", Table(&[("name", Value), ("state_dir", Value), ("timezone", Value)])),
-    ("shutdown", Table(&[("drain", Value), ("cancel", Value)])),
-    ("log", Table(&[("level", Value), ("format", Value)])),
+const TEXT: Shape = Text("text", ".");
+/// Be it empty.
+const ANY_TEXT: Shape = Text("text", "");
+const PATH: Shape = Text("path", ".");
+/// `http` or `https`; placeholders may be anywhere in it.
+const URL: Shape = Text("url", "^[Hh][Tt][Tt][Pp][Ss]?://");
+const ADDRESS: Shape = Text("address and port", ":[0-9]+$");
+const POINTER: Shape = Text("JSON pointer", "^/");
+const ZONE: Shape = Text("time zone", ".");
+const TEXTS: Shape = List(&TEXT);
+/// As many as anybody can mean.
+const MOST: i64 = u32::MAX as i64;
+const DURATION_OR_OFF: Shape = Either(&[Duration, Off]);
+const SIZE_OR_OFF: Shape = Either(&[Size, Off]);
+
+/// Where a secret is kept.
+const KEPT: Shape = One(&[
+    optional("file", PATH, "The file that holds it; its last line end does not count."),
+    optional("env", TEXT, "The environment variable that holds it."),
+    optional("credential", TEXT, "The name of a credential, as systemd's LoadCredential= passes it."),
 ]);
-
-const EVENTS: &[(&str, Shape)] = &[
-    ("secrets", List(&SECRET)),
-    ("allow_origins", Value),
-    ("max_viewers", Value),
-    ("heartbeat", Value),
-    ("buffer", Value),
-];
-
-const REDIS: &[(&str, Shape)] = &[
-    ("url", SECRET),
-    ("username", Value),
-    ("password", SECRET),
-    ("prefix", Value),
-    ("at_start", Value),
-    ("announce_workers", Value),
-];
-
-const QUEUE: &[(&str, Shape)] = &[
-    ("concurrency", Value),
-    ("attempts", Value),
-    ("backoff", Table(&[("type", Value), ("delay", Value), ("max", Value), ("jitter", Value)])),
-    ("timeout", Value),
-    ("lock", Value),
-    ("stalled_interval", Value),
-    ("max_stalled", Value),
-    ("keep_completed", KEEP),
-    ("keep_failed", KEEP),
-    ("global_concurrency", Value),
-    ("rate_limit", RATE),
-    ("expires_after", Value),
-    ("max_payload", Value),
-    ("metrics", Value),
-    ("handler", Value),
-    ("routes", Free),
-    ("unmatched", Value),
-    ("placement", Value),
-    ("status", Table(QUEUE_STATUS)),
-    ("list", Table(LIST)),
-];
-
-const LIST: &[(&str, Shape)] = &[
-    ("key", Value),
-    ("take", Value),
-    ("mode", Value),
-    ("payload", Value),
-    ("id", Value),
-    ("name", Value),
-    ("lease", Value),
-    ("block", Value),
-];
-
-const SCHEDULE: &[(&str, Shape)] = &[
-    ("cron", Value),
-    ("every", Value),
-    ("timezone", Value),
-    ("queue", Value),
-    ("name", Value),
-    ("data", Any),
-    ("attempts", Value),
-    ("backoff", Table(&[("type", Value), ("delay", Value), ("jitter", Value)])),
-    ("priority", Value),
-    ("keep_completed", KEEP),
-    ("keep_failed", KEEP),
-    ("overlap", Value),
-    ("catch_up", Value),
-    ("catch_up_window", Value),
-    ("jitter", Value),
-    ("starts", Value),
-    ("ends", Value),
-    ("limit", Value),
-    ("description", Value),
-    ("enabled", Value),
-    ("revision", Value),
-];
-
-const KEEP: Shape = Table(&[("count", Value), ("age", Value), ("limit", Value)]);
-
-const BREAKER: Shape = Table(&[("failures", Value), ("cool_down", Value), ("max", Value)]);
-
-const RATE: Shape = Table(&[("max", Value), ("per", Value)]);
-
-const SECRET: Shape = Table(&[("file", Value), ("env", Value), ("credential", Value)]);
-
-const LIMITS: Shape =
-    Table(&[("memory", Value), ("cpu", Value), ("files", Value), ("processes", Value), ("file_size", Value)]);
-
-const HANDLER: &[(&str, Shape)] = &[
-    (
-        "http",
-        Table(&[
-            ("url", Value),
-            ("allow", Value),
-            ("socket", Value),
-            ("ca", Value),
-            ("http2", Value),
-            ("headers", Named(&SECRET)),
-            ("signing_secrets", List(&SECRET)),
-            ("connect_timeout", Value),
-            ("response_timeout", Value),
-            ("min_rate", Value),
-            ("max_response", Value),
-            ("max_defer", Value),
-            ("breaker", BREAKER),
-            ("gone", Value),
-            ("callback", Value),
-            ("batch", Table(&[("max", Value), ("wait", Value), ("max_body", Value)])),
-            ("status", Free),
-        ]),
-    ),
-    (
-        "command",
-        Table(&[
-            ("argv", Value),
-            ("directory", Value),
-            ("env", Named(&SECRET)),
-            ("env_allow", Value),
-            ("kill_after", Value),
-            ("max_output", Value),
-            ("user", Value),
-            ("group", Value),
-            ("limits", LIMITS),
-            ("work_dir", Value),
-            ("exit", Named(&Table(&[("outcome", Value), ("after", Value)]))),
-        ]),
-    ),
-    (
-        "process",
-        Table(&[
-            ("argv", Value),
-            ("directory", Value),
-            ("env", Named(&SECRET)),
-            ("env_allow", Value),
-            ("kill_after", Value),
-            ("user", Value),
-            ("group", Value),
-            ("limits", LIMITS),
-            ("workers", Table(&[("min", Value), ("max", Value)])),
-            ("transport", Value),
-            ("slots", Value),
-            ("start_timeout", Value),
-            ("idle", Value),
-            ("max_jobs", Value),
-            ("max_age", Value),
-            ("max_memory", Value),
-            ("ping", Value),
-            ("max_frame", Value),
-            ("app", Value),
-        ]),
-    ),
-    (
-        "smtp",
-        Table(&[
-            ("url", SECRET),
-            ("username", Value),
-            ("password", SECRET),
-            ("tls", Value),
-            ("ca", Value),
-            ("hello", Value),
-            ("from", Value),
-            ("envelope_from", Value),
-            ("reply_to", Value),
-            ("allow_from", Value),
-            ("redirect_all_to", Value),
-            ("templates", Value),
-            ("attachments_dir", Value),
-            ("rate", RATE),
-            ("domain_rates", Named(&RATE)),
-            ("max_recipients", Value),
-            ("max_attachment", Value),
-            ("max_message", Value),
-            ("on_partial", Value),
-            ("on_ambiguous", Value),
-            ("greylist", Value),
-            ("connect_timeout", Value),
-            ("timeout", Value),
-            ("data_timeout", Value),
-            ("connections", Value),
-            ("idle", Value),
-            ("breaker", BREAKER),
-        ]),
-    ),
-    ("log", Table(&[("duration", Value)])),
-    (
-        "redis",
-        Table(&[
-            ("action", Value),
-            ("match", Value),
-            ("type", Value),
-            ("ttl", Value),
-            ("jitter", Value),
-            ("only", Value),
-            ("tag", Value),
-            ("member", Value),
-            ("grace", Value),
-            ("count", Value),
-            ("older", Value),
-            ("score", Value),
-            ("keep", Value),
-            ("fetch", Value),
-            ("headers", Named(&SECRET)),
-            ("connect_timeout", Value),
-            ("max_size", Value),
-            ("key", Value),
-            ("busy", Value),
-            ("dry_run", Value),
-            ("max_keys", Value),
-            ("rate", Value),
-            ("max_excess", Value),
-            ("protect", Value),
-            ("url", SECRET),
-            ("database", Value),
-        ]),
-    ),
-];
-
-const APP: &[(&str, Shape)] = &[
-    ("prefix", Value),
-    (
-        "cache",
-        Table(&[
-            ("ttl", Value),
-            ("ttls", Free),
-            ("absent_ttl", Value),
-            ("jitter", Value),
-            ("max_size", Value),
-            ("lock", Value),
-            ("wait", Value),
-        ]),
-    ),
-    ("sessions", Table(&[("ttl", Value), ("max_age", Value), ("limit", Value), ("at_limit", Value)])),
-];
-
-const STATUS: &[(&str, Shape)] = &[
-    ("enabled", Value),
-    ("channel", Value),
-    ("tenant", Value),
-    ("format", Value),
-    ("names", Words(|| Status::WORDS.iter().map(|(state, _)| *state).collect())),
-    ("only", Value),
-    ("except", Value),
-    ("stream", Table(&[("key", Value), ("max_length", Value)])),
-];
-
-/// As [`STATUS`], but for the stream, which is one for all queues.
-const QUEUE_STATUS: &[(&str, Shape)] = &[
-    ("enabled", Value),
-    ("channel", Value),
-    ("tenant", Value),
-    ("format", Value),
-    ("names", Words(|| Status::WORDS.iter().map(|(state, _)| *state).collect())),
-    ("only", Value),
-    ("except", Value),
-];
 
 impl Shape {
     /// The names that may stand here, if the operator does not choose them.
     #[must_use]
     pub fn names(&self) -> Option<Vec<&'static str>> {
         match self {
-            Table(keys) => Some(keys.iter().map(|(name, _)| *name).collect()),
             Words(names) => Some(names()),
             List(element) => element.names(),
-            Value | Named(_) | Free | Any => None,
+            Either(shapes) => shapes.iter().find_map(Self::names),
+            _ => self.keys().map(|keys| keys.iter().map(|key| key.name).collect()),
+        }
+    }
+
+    /// The keys of a table that has its own.
+    #[must_use]
+    pub fn keys(&self) -> Option<&'static [Key]> {
+        match self {
+            Table(keys) | One(keys) => Some(keys),
+            Secret => KEPT.keys(),
+            _ => None,
         }
     }
 
@@ -311,33 +135,25 @@ impl Shape {
     #[must_use]
     pub fn child(&self, name: &str) -> Option<&Shape> {
         match self {
-            Table(keys) => keys.iter().find(|(key, _)| *key == name).map(|(_, shape)| shape),
-            Named(shape) => Some(shape),
-            Free => Some(&Value),
+            Named(_, shape) => Some(shape),
             Any => Some(&Any),
             List(element) => element.child(name),
-            Words(names) => names().contains(&name).then_some(&Value),
-            Value => None,
+            Words(names) => names().contains(&name).then_some(&TEXT),
+            Either(shapes) => shapes.iter().find_map(|shape| shape.child(name)),
+            _ => self.keys()?.iter().find(|key| key.name == name).map(|key| &key.shape),
         }
     }
-}
 
-/// The kinds of handlers.
-#[must_use]
-pub fn handler_kinds() -> Vec<&'static str> {
-    HANDLER.iter().map(|(name, _)| *name).collect()
-}
-
-/// The kind of handler that has this key.
-#[must_use]
-pub fn handler_kind_with(key: &str) -> Option<&'static str> {
-    HANDLER.iter().find(|(_, shape)| shape.child(key).is_some()).map(|(name, _)| *name)
-}
-
-/// The outcomes an HTTP status may be given.
-#[must_use]
-pub fn answers() -> Vec<&'static str> {
-    Answer::NAMES.iter().map(|(name, _)| *name).collect()
+    /// Whether a table may stand here, and its names mean something to us.
+    #[must_use]
+    pub fn is_table(&self) -> bool {
+        match self {
+            Named(..) | Words(_) => true,
+            List(element) => element.is_table(),
+            Either(shapes) => shapes.iter().any(Self::is_table),
+            _ => self.keys().is_some(),
+        }
+    }
 }
 
 /// The known name that was probably meant.
@@ -374,25 +190,4 @@ fn distance(a: &[char], b: &[char]) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_nearest_name_is_found_and_far_ones_are_not() {
-        let known = || ROOT.child("defaults").unwrap().names().unwrap();
-        for (written, meant) in [
-            ("concurency", Some("concurrency")),
-            ("Concurrency", Some("concurrency")),
-            ("keepCompleted", Some("keep_completed")),
-            ("keep-failed", Some("keep_failed")),
-            ("timeuot", Some("timeout")),
-            ("lok", Some("lock")),
-            ("ratelimit", Some("rate_limit")),
-            ("colour", None),
-            ("", None),
-        ] {
-            assert_eq!(nearest(written, known()), meant, "{written}");
-        }
-        assert_eq!(nearest("queue", ROOT.names().unwrap()), Some("queues"));
-    }
-}
+mod tests;

@@ -9,7 +9,7 @@ use super::error::Problem;
 use super::locate::Half;
 use super::path::{KeyPath, Step};
 use super::read::{Context, Item};
-use super::schema::{ROOT, Shape, handler_kind_with, nearest};
+use super::schema::{Key, ROOT, Shape, handler_kind_with, nearest};
 use super::{Config, Handler, OWN_ROOT, Queue};
 use super::{crowd, zone};
 
@@ -26,7 +26,7 @@ fn visit(value: &Value, shape: &Shape, path: &KeyPath, context: &Context) {
     }
     // whether a table may be here at all is for those who read the value
     let ValueKind::Table(table) = &value.kind else { return };
-    if matches!(shape, Shape::Value | Shape::Any) {
+    if !shape.is_table() {
         return;
     }
     for (name, below) in table {
@@ -55,14 +55,10 @@ fn unknown(name: &str, value: &Value, shape: &Shape, path: &KeyPath) -> Problem 
             .with_help(format!("the kind of a handler is the name of its table: write it in [{parent}.{kind}]"));
     }
     // a key of the queues or of another section, one header too far away
-    let elsewhere = match &ROOT {
-        Shape::Table(sections) => {
-            sections.iter().find(|(_, section)| matches!(section, Shape::Table(_)) && section.child(name).is_some())
-        }
-        _ => None,
-    };
-    if let Some((section, _)) = elsewhere.filter(|_| parent.0.len() < 2) {
-        return problem.with_help(format!("did you mean {name} in [{section}]?"));
+    let has = |section: &&Key| section.shape.keys().is_some() && section.shape.child(name).is_some();
+    let elsewhere = ROOT.keys().and_then(|sections| sections.iter().find(has));
+    if let Some(section) = elsewhere.filter(|_| parent.0.len() < 2) {
+        return problem.with_help(format!("did you mean {name} in [{}]?", section.name));
     }
     problem.with_help(format!("known are {}", known.join(", ")))
 }

@@ -118,13 +118,13 @@ fn the_manual_speaks_of_every_key() {
 
 fn leaves(shape: &'static Shape, keys: &mut Vec<&'static str>) {
     match shape {
-        Shape::Named(below) | Shape::List(below) => leaves(below, keys),
-        Shape::Table(entries) => {
-            for (name, below) in *entries {
-                keys.push(name);
-                leaves(below, keys);
+        Shape::Named(_, below) | Shape::List(below) => leaves(below, keys),
+        Shape::Either(shapes) => shapes.iter().for_each(|shape| leaves(shape, keys)),
+        _ => {
+            for key in shape.keys().unwrap_or_default() {
+                keys.push(key.name);
+                leaves(&key.shape, keys);
             }
         }
-        Shape::Value | Shape::Free | Shape::Words(_) | Shape::Any => {}
     }
 }
