@@ -5,6 +5,7 @@ mod bulk;
 mod check;
 mod config;
 mod consent;
+mod doctor;
 mod enqueue;
 mod error;
 mod exec;
@@ -82,6 +83,7 @@ enum Verb {
     Run(run::Run),
     /// Read and validate the configuration, without network (exit 0 or 78)
     Check(check::Check),
+    Doctor(doctor::Doctor),
     /// Run one job through its real handler without Redis, or check a program that is to do jobs
     Exec(exec::Exec),
     /// Look at queues, and pause, limit or empty them
@@ -138,6 +140,7 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<Exit, Error> {
     match verb {
         Verb::Run(run) => run.execute(session),
         Verb::Check(check) => check.execute(session),
+        Verb::Doctor(doctor) => doctor.execute(session),
         Verb::Exec(exec) => exec.execute(session),
         Verb::Queue(verb) => verb.execute(session),
         Verb::Job(verb) => verb.execute(session),

@@ -126,7 +126,7 @@ pub async fn connect(config: &Config, patience: Duration, embedding: Embedding) 
 }
 
 /// Where Redis is, without credentials, when no store is there to be asked.
-fn address(redis: &config::Redis) -> String {
+pub fn address(redis: &config::Redis) -> String {
     match &redis.endpoint {
         config::Endpoint::Tcp { host, port, .. } => format!("{host}:{port}"),
         config::Endpoint::Unix(path) => path.display().to_string(),

@@ -30,14 +30,24 @@ pub(crate) struct ServerClock {
 impl ServerClock {
     /// Reads the server's clock for the first time.
     pub(crate) async fn open(connection: &Connection) -> Result<Self, Error> {
-        let clock = Self {
-            start: Instant::now(),
-            at_start: AtomicI64::new(0),
-            #[cfg(test)]
-            frozen: AtomicI64::new(0),
-        };
+        let clock = Self::at(0);
         clock.measure(connection).await?;
         Ok(clock)
+    }
+
+    /// This host's own, for who may not read the server's.
+    #[cfg(feature = "daemon")]
+    pub(crate) fn assumed() -> Self {
+        Self::at(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, micros))
+    }
+
+    fn at(micros: i64) -> Self {
+        Self {
+            start: Instant::now(),
+            at_start: AtomicI64::new(micros),
+            #[cfg(test)]
+            frozen: AtomicI64::new(0),
+        }
     }
 
     #[cfg(test)]

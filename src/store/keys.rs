@@ -73,6 +73,12 @@ impl Keys {
         format!("{}{id}:logs", self.base)
     }
 
+    /// Held by the worker that runs the job.
+    #[cfg(feature = "daemon")]
+    pub(crate) fn lock(&self, id: &JobId) -> String {
+        format!("{}{id}:lock", self.base)
+    }
+
     /// The collection of a state: a list of waiting and active jobs, else a sorted set.
     pub(crate) fn state(&self, state: State) -> String {
         self.key(if state == State::Waiting { "wait" } else { state.as_str() })

@@ -8,6 +8,8 @@ mod admin;
 #[cfg(feature = "app")]
 pub(crate) mod app;
 mod cancel;
+#[cfg(feature = "daemon")]
+pub mod checkup;
 mod claim;
 mod clock;
 mod codec;
@@ -164,6 +166,23 @@ impl Store {
         }
     }
 
+    /// As [`Store::open_with`] for who examines the server: one that is too old or says nothing about itself will do,
+    /// nothing is waited for and no private server is started.
+    #[cfg(feature = "daemon")]
+    pub(crate) async fn open_to_examine(redis: &config::Redis) -> Result<Self, Error> {
+        let embedded = match &redis.endpoint {
+            config::Endpoint::Embedded(directory) => Some(Embedded::open(directory, Embedding::Join).await?),
+            _ => None,
+        };
+        let command = Connection::open(redis, Role::Command).await?;
+        let clock = match ServerClock::open(&command).await {
+            Ok(clock) => clock,
+            Err(error) if error.is_temporary() => return Err(error),
+            Err(_) => ServerClock::assumed(),
+        };
+        Ok(Self::over(redis, "doctor", command, clock, embedded))
+    }
+
     async fn try_open(redis: &config::Redis, instance: &str, embedded: &mut Option<Embedded>) -> Result<Self, Error> {
         let command = Connection::open(redis, Role::Command).await?;
         let info = ServerInfo::read(&command).await?;
@@ -177,6 +196,16 @@ impl Store {
             );
         }
         let clock = ServerClock::open(&command).await?;
+        Ok(Self::over(redis, instance, command, clock, embedded.take()))
+    }
+
+    fn over(
+        redis: &config::Redis,
+        instance: &str,
+        command: Connection,
+        clock: ServerClock,
+        embedded: Option<Embedded>,
+    ) -> Self {
         let inner = Arc::new(Inner {
             redis: redis.clone(),
             instance: instance.into(),
@@ -186,12 +215,12 @@ impl Store {
             #[cfg(feature = "app")]
             app: OnceCell::new(),
             clock,
-            embedded: tokio::sync::Mutex::new(embedded.take()),
+            embedded: tokio::sync::Mutex::new(embedded),
             task: OnceLock::new(),
         });
         let task = tokio::spawn(keep(Arc::downgrade(&inner), inner.command.link()));
         let _ = inner.task.set(AbortOnDropHandle::new(task));
-        Ok(Self { inner })
+        Self { inner }
     }
 
     /// Says goodbye. A private server that nobody else uses is stopped, and its data is on disk when this returns.
@@ -229,6 +258,12 @@ impl Store {
     /// How far this host's wall clock is ahead of the server's, in ms; negative when behind.
     pub fn skew(&self) -> i64 {
         self.inner.clock.skew()
+    }
+
+    /// Compares the clocks now.
+    #[cfg(feature = "daemon")]
+    async fn measure_clock(&self) -> Result<(), Error> {
+        self.inner.clock.measure(&self.inner.command).await
     }
 
     /// First segment of every key.
@@ -322,6 +357,23 @@ impl Store {
             names.extend(keys.iter().filter_map(|key| keys::queue_of_meta(prefix, key)));
         }
         Ok(names.into_iter().collect())
+    }
+
+    /// Up to `most` queues under the prefix, sorted, from the first hundred thousand keys.
+    #[cfg(feature = "daemon")]
+    async fn some_queue_names(&self, most: usize) -> Result<Vec<QueueName>, Error> {
+        const STEPS: usize = 100;
+        let prefix = &self.inner.redis.prefix;
+        let pattern = keys::meta_pattern(prefix);
+        let mut names = std::collections::BTreeSet::new();
+        let mut cursor = Some("0".to_owned());
+        for _ in 0..STEPS {
+            let Some(from) = cursor.filter(|_| names.len() < most) else { break };
+            let keys;
+            (cursor, keys) = self.scan(&from, &pattern).await?;
+            names.extend(keys.iter().filter_map(|key| keys::queue_of_meta(prefix, key)));
+        }
+        Ok(names.into_iter().take(most).collect())
     }
 
     /// Deletes every key that matches. Reads the whole key space in small steps.

@@ -129,7 +129,8 @@ impl Queue {
         Ok(overview)
     }
 
-    async fn snapshot(&self) -> Result<Overview, Error> {
+    /// As [`Queue::overview`], without the workers.
+    pub(super) async fn snapshot(&self) -> Result<Overview, Error> {
         let args = vec![self.keys.base().into()];
         let parts =
             reply::array(OVERVIEW.name, self.store.command().script(&OVERVIEW, &self.keys.meta(), args).await?)?;

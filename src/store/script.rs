@@ -71,6 +71,12 @@ pub(crate) async fn load_all(connection: &Connection) -> std::collections::HashM
     ALL.iter().map(|script| (script.sha.clone(), script.name)).collect()
 }
 
+/// The script of ours that a server calls by this hash.
+#[cfg(feature = "daemon")]
+pub(super) fn by_hash(hash: &str) -> Option<&'static str> {
+    ALL.iter().find(|script| script.sha.eq_ignore_ascii_case(hash)).map(|script| script.name)
+}
+
 #[derive(Default)]
 struct Includes {
     done: Vec<String>,
@@ -119,7 +125,7 @@ macro_rules! scripts {
         $($(#[$attribute])* pub(crate) static $constant: LazyLock<Script> =
             LazyLock::new(|| Script::new($name, include_str!(concat!("scripts/", $name, ".lua"))));)*
 
-        #[cfg(test)]
+        #[cfg(any(test, feature = "daemon"))]
         static ALL: &[&LazyLock<Script>] = &[$($(#[$attribute])* &$constant),*];
 
         #[cfg(test)]

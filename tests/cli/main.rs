@@ -9,6 +9,7 @@ mod bulk;
 mod cancel;
 mod check;
 mod docs;
+mod doctor;
 mod example;
 mod exec;
 mod flows;

@@ -72,6 +72,12 @@ impl Queue {
 
     /// Who else uses the queue. Reads it in three steps, between which it may change.
     pub async fn neighbours(&self) -> Result<Neighbours, Error> {
+        let names = self.client_names().await?;
+        self.neighbours_among(names).await
+    }
+
+    /// As [`Queue::neighbours`], with what [`Queue::client_names`] answered.
+    pub(in crate::store) async fn neighbours_among(&self, names: Option<Vec<String>>) -> Result<Neighbours, Error> {
         let fields = ["version", "library", PLACEMENT, "paused"];
         let args = std::iter::once(self.keys.meta().into()).chain(fields.map(Value::from)).collect();
         let meta = reply::array("HMGET", self.store.command().call("HMGET", args).await?)?;
@@ -86,7 +92,6 @@ impl Queue {
         for (length, key) in lists.iter_mut().zip(self.keys.waiting()) {
             *length = reply::count("LLEN", &self.store.command().call("LLEN", vec![key.into()]).await?)?;
         }
-        let names = self.client_names().await?;
         let named = |client: &str| names.as_ref().map(|names| Self::named(names, client));
         let mut hidden_workers = named(&self.keys.plain_client_name()).unwrap_or_default();
         // they name all their connections

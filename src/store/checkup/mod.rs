@@ -1,0 +1,60 @@
+//! A look at Redis, at what is in it and at who uses it, for `oxherd doctor`. Nothing is changed.
+//!
+//! Each check is a small function that answers findings, each with a code of [`codes`]. What a server does not let us see
+//! is told as unknown, with the reason. Every question has a time limit, and nothing is read whose size is not bounded.
+
+pub mod codes;
+mod connections;
+mod facts;
+mod finding;
+mod queues;
+mod server;
+mod speed;
+
+use std::time::Duration;
+
+use super::{Error, Store};
+use crate::config::{self, Config};
+use crate::job::QueueName;
+use facts::Facts;
+
+pub use finding::{Code, Finding, Known, Severity, unless_found};
+
+/// Queues looked at where no configuration names any.
+const QUEUES: usize = 50;
+
+/// Looks at everything. Without queues in the configuration those under the prefix are looked at.
+pub async fn examine(store: &Store, config: &Config) -> Vec<Finding> {
+    let facts = Facts::read(store).await;
+    let mut findings = server::examine(&facts, &config.redis);
+    findings.extend(connections::examine(&facts, config));
+    let queues = queues_of(store, config).await;
+    findings.extend(speed::examine(store, queues.first().map(|queue| &queue.name)).await);
+    findings.extend(queues::examine(store, &queues).await);
+    findings
+}
+
+/// Why there is no connection.
+#[must_use]
+pub fn no_connection(error: &Error) -> Finding {
+    match error {
+        Error::Denied { message, .. } => codes::REDIS_LOGIN.error(message),
+        Error::Refused { message, .. } if message.starts_with("LOADING") => codes::REDIS_LOADING.error(message),
+        error => codes::REDIS_REACH.error(error),
+    }
+}
+
+/// Nothing came within the time.
+#[must_use]
+pub fn no_answer(address: &str, patience: Duration) -> Finding {
+    codes::REDIS_REACH.error(format_args!("nothing from {address} within {} s", patience.as_secs()))
+}
+
+async fn queues_of(store: &Store, config: &Config) -> Vec<config::Queue> {
+    let named = config.queues.values().filter(|queue| queue.list.is_none());
+    if !config.queues.is_empty() {
+        return named.cloned().collect();
+    }
+    let found: Vec<QueueName> = store.some_queue_names(QUEUES).await.unwrap_or_default();
+    found.into_iter().map(config::Queue::new).collect()
+}
