@@ -145,3 +145,73 @@ fn saving(facts: &Facts) -> Finding {
         _ => code.ok("the last write to disk went well"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::checkup::{Known, Severity};
+
+    const NONE: Known<&[(&str, &str)]> = Ok(&[]);
+
+    fn severity(check: impl Fn(&Facts) -> Finding, info: &[(&str, &str)]) -> Severity {
+        check(&Facts::made_up(info, NONE)).severity
+    }
+
+    #[test]
+    fn f50_old_servers_and_strange_relatives_are_told() {
+        assert_eq!(severity(version, &[("redis_version", "6.0.16")]), Severity::Error);
+        assert_eq!(severity(version, &[("redis_version", "6.2.0")]), Severity::Ok);
+        assert_eq!(severity(version, &[("redis_version", "7.2.4"), ("valkey_version", "9.1.0")]), Severity::Ok);
+        assert_eq!(severity(version, &[("redis_version", "7.2.4"), ("dragonfly_version", "1.0")]), Severity::Warning);
+        assert_eq!(severity(version, &[]), Severity::Unknown);
+    }
+
+    #[test]
+    fn f32_a_server_that_reads_its_data_is_told() {
+        assert_eq!(severity(loading, &[("loading", "1"), ("loading_loaded_perc", "12.5")]), Severity::Warning);
+        assert_eq!(severity(loading, &[("loading", "0")]), Severity::Ok);
+    }
+
+    #[test]
+    fn f45_a_cluster_wants_a_hash_tag() {
+        let of = |prefix: &'static str| move |facts: &Facts| cluster(facts, prefix);
+        assert_eq!(severity(of("bull"), &[("cluster_enabled", "1")]), Severity::Error);
+        assert_eq!(severity(of("{bull}"), &[("cluster_enabled", "1")]), Severity::Ok);
+        assert_eq!(severity(of("bull"), &[("cluster_enabled", "0")]), Severity::Ok);
+    }
+
+    #[test]
+    fn f31_what_could_not_be_written_is_told() {
+        let of = |save, write, rewrite| {
+            let info = [
+                ("rdb_last_bgsave_status", save),
+                ("aof_last_write_status", write),
+                ("aof_last_bgrewrite_status", rewrite),
+            ];
+            severity(saving, &info)
+        };
+        assert_eq!(of("ok", "ok", "ok"), Severity::Ok);
+        assert_eq!(of("err", "ok", "ok"), Severity::Error);
+        assert_eq!(of("ok", "err", "ok"), Severity::Error);
+        assert_eq!(of("ok", "ok", "err"), Severity::Warning);
+        let info =
+            [("rdb_last_bgsave_status", "err"), ("aof_last_write_status", "ok"), ("aof_last_bgrewrite_status", "ok")];
+        let quiet = Facts::made_up(&info, Ok(&[("stop-writes-on-bgsave-error", "no")]));
+        assert_eq!(saving(&quiet).severity, Severity::Warning);
+    }
+
+    #[test]
+    fn replicas_behind_are_told() {
+        let of = |lag| severity(replicas, &[("connected_slaves", "1"), ("slave0", lag)]);
+        assert_eq!(of("ip=10.0.0.2,port=6379,state=online,offset=1,lag=1"), Severity::Ok);
+        assert_eq!(of("ip=10.0.0.2,port=6379,state=online,offset=1,lag=11"), Severity::Warning);
+    }
+
+    #[test]
+    fn where_config_is_forbidden_snapshots_are_unknown() {
+        let facts = Facts::made_up(&[("aof_enabled", "0")], Err("CONFIG GET is not allowed".into()));
+        let found = persistence(&facts);
+        assert_eq!((found.severity, found.remedy), (Severity::Unknown, None));
+        assert!(found.seen.ends_with("CONFIG GET is not allowed"), "{}", found.seen);
+    }
+}
