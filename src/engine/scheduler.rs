@@ -26,7 +26,7 @@ use crate::store::{Claim, Error, Fired, FiredJob, Firing, NEVER, Queue, Schedule
 /// How often it is asked whether schedules were written; longer with very many queues.
 const LOOK: Duration = Duration::from_secs(5);
 /// How often queues without schedules are asked whether they have one now.
-const LOOK_FOR_FIRST: Duration = Duration::from_secs(20);
+const LOOK_FOR_FIRST: Duration = Duration::from_secs(30);
 /// How often it is asked whether a job has ended that another one waits for, and how soon Redis is asked again after it
 /// failed.
 const AGAIN: Duration = Duration::from_millis(500);

@@ -17,12 +17,19 @@
 --@include trim_finished
 --@include read_keep
 
-local base = ARGV[1]
+local base, now = ARGV[1], tonumber(ARGV[2])
 local gone = 0
 
-local function prune(target, keep)
-  if keep ~= '' and redis.call('EXISTS', base .. target) == 1 then
-    gone = gone + trim_finished(queue_state(base), target, read_keep(keep), tonumber(ARGV[2]), 1)
+local function prune(target, text)
+  if text == '' then
+    return
+  end
+  local set, keep = base .. target, read_keep(text)
+  local count = redis.call('ZCARD', set)
+  -- most often there is nothing to do, and that is to cost little
+  if keep.count and count > keep.count
+    or keep.age and count > 0 and redis.call('ZCOUNT', set, '-inf', now - keep.age * 1000) > 0 then
+    gone = gone + trim_finished(queue_state(base), target, keep, now, 1)
   end
 end
 
