@@ -29,7 +29,9 @@ mod fetcher;
 mod gates;
 #[cfg(test)]
 mod golden;
+mod health;
 mod herald;
+mod lookout;
 mod phase;
 mod pool;
 mod record;
@@ -57,6 +59,7 @@ pub use error::Error;
 pub use event::{Event, Observer};
 #[cfg(feature = "daemon")]
 pub(crate) use executor::execute;
+pub use health::{Finding, Health, RedisHealth, Weight};
 pub use phase::Phase;
 pub use status::{ProcessesOf, QueueSnapshot, RunningJob, ShutGate, Snapshot};
 
@@ -167,6 +170,7 @@ pub(crate) enum Order {
     HandBack,
     Reconfigure(Box<Config>, tokio::sync::oneshot::Sender<Result<(), Error>>),
     Snapshot(tokio::sync::oneshot::Sender<Snapshot>),
+    Health(tokio::sync::oneshot::Sender<Health>),
     /// From a pool that panicked.
     PoolDied(QueueName),
 }
@@ -341,5 +345,13 @@ impl Handle {
         let (answer, snapshot) = tokio::sync::oneshot::channel();
         self.orders.send(Order::Snapshot(answer)).ok()?;
         snapshot.await.ok()
+    }
+
+    /// How the engine is; none once it has ended. Who asks does not wait for Redis, so that no answer within a second or two
+    /// means that the engine hangs. Cancellation safe.
+    pub async fn health(&self) -> Option<Health> {
+        let (answer, health) = tokio::sync::oneshot::channel();
+        self.orders.send(Order::Health(answer)).ok()?;
+        health.await.ok()
     }
 }

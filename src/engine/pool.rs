@@ -32,9 +32,11 @@ use super::courier::Courier;
 use super::event::Event;
 use super::executor::execute;
 use super::fetcher::Door;
+use super::lookout::Lookout;
 use super::phase::Phase;
 use super::record::deferred_outcome;
 use super::renewer::Locks;
+use super::rescuer::Bound;
 use super::series::Series;
 use super::shared::Shared;
 use super::slots::{Occupant, Slot, Slots, Stage};
@@ -131,6 +133,7 @@ pub(crate) struct Pool {
     slots: Arc<Slots>,
     locks: Arc<Locks>,
     door: Arc<Door>,
+    lookout: Arc<Lookout>,
     inbox: mpsc::UnboundedReceiver<Message>,
     /// For the executors to answer to.
     outbox: mpsc::UnboundedSender<Message>,
@@ -159,11 +162,10 @@ impl Pool {
     pub(crate) fn new(
         settings: Settings,
         shared: Arc<Shared>,
-        door: Arc<Door>,
+        Bound { door, slots, lookout }: Bound,
         inbox: mpsc::UnboundedReceiver<Message>,
         phase: Phase,
     ) -> Self {
-        let slots = Arc::new(Slots::default());
         let locks = Arc::new(Locks { queue: settings.queue.clone(), slots: Arc::clone(&slots) });
         shared.register(&locks);
         Self {
@@ -176,6 +178,7 @@ impl Pool {
             slots,
             locks,
             door,
+            lookout,
             inbox,
             calls: FuturesUnordered::new(),
             reserved: 0,
@@ -190,11 +193,6 @@ impl Pool {
             failures: 0,
             prepared: false,
         }
-    }
-
-    /// The slots, for those who look.
-    pub(crate) fn slots(&self) -> Arc<Slots> {
-        Arc::clone(&self.slots)
     }
 
     /// Works the queue until told to drain and everything has come to an end.
@@ -244,8 +242,12 @@ impl Pool {
                 queue.open_queue().await
             };
             match result.await {
-                Ok(()) => self.prepared = true,
+                Ok(()) => {
+                    self.prepared = true;
+                    self.lookout.opened();
+                }
                 Err(error) => {
+                    self.lookout.refused(&error);
                     if !said {
                         tracing::error!(queue = %queue.name(), %error, "the queue cannot be worked; trying again");
                         said = true;
@@ -352,7 +354,9 @@ impl Pool {
         self.leaving -= outcomes.len();
         match result {
             Ok((recorded, taken)) => {
-                self.failures = 0;
+                if std::mem::take(&mut self.failures) > 0 {
+                    self.lookout.answered();
+                }
                 for (pending, recorded) in outcomes.drain(..).zip(recorded) {
                     self.recorded(pending, recorded);
                 }
@@ -387,6 +391,7 @@ impl Pool {
     }
 
     fn failed_call(&mut self, error: &Error) {
+        self.lookout.refused(error);
         let pause = if error.is_temporary() {
             let pause = PAUSE.0 * 2u32.saturating_pow(self.failures.min(8));
             pause.min(PAUSE.1).mul_f64(0.5 + fastrand::f64() / 2.0)

@@ -6,15 +6,18 @@ use std::time::{Duration, Instant};
 
 use super::event::Event;
 use super::fetcher::Door;
+use super::lookout::Lookout;
 use super::shared::Shared;
+use super::slots::Slots;
 use crate::config;
+use crate::handler::Gate;
 use crate::job::Keep;
-use crate::store::{Error, WorkQueue};
+use crate::store::{Error, Work, WorkQueue};
 
 /// How often finished jobs past their keeping are looked for, at most and at least: they also go at each finish.
 const PRUNE: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(3600)];
 /// Longest time between two checks, which also look for work that came without a marker.
-const LONGEST: Duration = Duration::from_secs(5);
+pub(crate) const LONGEST: Duration = Duration::from_secs(5);
 /// Queues in one stalled check: each costs Redis about 10 µs when nothing is amiss.
 const CHUNK: usize = 64;
 
@@ -24,15 +27,40 @@ pub(crate) struct Kept {
     pub(crate) interval: Duration,
     pub(crate) prune_interval: Duration,
     pub(crate) door: Arc<Door>,
+    pub(crate) slots: Arc<Slots>,
+    /// How many of them there are.
+    pub(crate) concurrency: usize,
+    /// Those of the handlers, where each of them has one: when all are shut nothing is taken.
+    pub(crate) gates: Vec<Gate>,
+    pub(crate) lookout: Arc<Lookout>,
     /// Without any job when it was checked last.
     empty: AtomicBool,
 }
 
+/// What a queue's pool and its checks have in common.
+#[derive(Clone)]
+pub(crate) struct Bound {
+    pub(crate) door: Arc<Door>,
+    pub(crate) slots: Arc<Slots>,
+    pub(crate) lookout: Arc<Lookout>,
+}
+
 impl Kept {
-    pub(crate) fn new(queue: WorkQueue, config: &config::Queue, door: Arc<Door>) -> Self {
+    /// `gates` are those without one of which nothing is taken.
+    pub(crate) fn new(queue: WorkQueue, config: &config::Queue, bound: Bound, gates: Vec<Gate>) -> Self {
         let interval = config.stalled_interval.min(LONGEST);
         let prune_interval = prune_interval([config.policy.keep_completed, config.policy.keep_failed]);
-        Self { queue, interval, prune_interval, door, empty: AtomicBool::new(false) }
+        let concurrency = config.concurrency as usize;
+        let Bound { door, slots, lookout } = bound;
+        let empty = AtomicBool::new(false);
+        Self { queue, interval, prune_interval, door, slots, concurrency, gates, lookout, empty }
+    }
+
+    /// Whether a job could be taken here, for all the pool knows.
+    fn has_room(&self, shared: &Shared) -> bool {
+        self.slots.occupied() < self.concurrency
+            && (self.gates.is_empty() || self.gates.iter().any(Gate::admits))
+            && shared.budget_left()
     }
 }
 
@@ -79,8 +107,16 @@ pub(crate) async fn rescue(shared: Arc<Shared>, keeping: Keeping) -> Result<(), 
 async fn tick(shared: &Shared, due: &[Arc<Kept>]) {
     let (empty, mut due): (Vec<_>, Vec<_>) = due.iter().cloned().partition(|kept| kept.empty.load(Ordering::Relaxed));
     let queues: Vec<&WorkQueue> = empty.iter().map(|kept| &kept.queue).collect();
-    if !empty.is_empty() && WorkQueue::any_jobs(&queues).await.unwrap_or(true) {
-        due.extend(empty);
+    if !empty.is_empty() {
+        match WorkQueue::any_jobs(&queues).await {
+            Ok(false) => {
+                let now = Instant::now();
+                for kept in empty {
+                    kept.lookout.checked(now, false, kept.slots.filled());
+                }
+            }
+            _ => due.extend(empty),
+        }
     }
     while !due.is_empty() {
         due = check(shared, &due).await;
@@ -90,33 +126,44 @@ async fn tick(shared: &Shared, due: &[Arc<Kept>]) {
 /// One call; answers the queues where the check is to go on.
 async fn check(shared: &Shared, due: &[Arc<Kept>]) -> Vec<Arc<Kept>> {
     let queues: Vec<&WorkQueue> = due.iter().map(|kept| &kept.queue).collect();
-    let answers = match WorkQueue::move_stalled_jobs_to_wait(&queues).await {
+    // what comes while Redis answers has been taken in time
+    let filled: Vec<u64> = due.iter().map(|kept| kept.slots.filled()).collect();
+    let answers = WorkQueue::move_stalled_jobs_to_wait(&queues).await;
+    let now = Instant::now();
+    let answers = match answers {
         Ok(answers) => answers,
         Err(error) => {
             tracing::debug!(%error, "stalled check failed");
+            for kept in due {
+                kept.lookout.check_failed(now, &error);
+            }
             return Vec::new();
         }
     };
     let mut more = Vec::new();
-    for (kept, answer) in due.iter().zip(answers) {
+    for ((kept, answer), filled) in due.iter().zip(answers).zip(filled) {
         let queue = kept.queue.name();
         match answer {
             Ok(rescued) => {
                 kept.empty.store(rescued.empty, Ordering::Relaxed);
+                kept.lookout.checked(now, rescued.work == Work::Free && kept.has_room(shared), filled);
                 for id in rescued.recovered {
                     shared.tell(&Event::Stalled { queue: queue.clone(), id });
                 }
                 for id in rescued.dropped {
                     shared.tell(&Event::Ghost { queue: queue.clone(), id });
                 }
-                if rescued.work {
+                if rescued.work > Work::None {
                     kept.door.ring();
                 }
                 if rescued.more {
                     more.push(Arc::clone(kept));
                 }
             }
-            Err(error) => tracing::warn!(%queue, %error, "stalled check failed"),
+            Err(error) => {
+                tracing::warn!(%queue, %error, "stalled check failed");
+                kept.lookout.check_failed(now, &error);
+            }
         }
     }
     more

@@ -1,5 +1,7 @@
 //! An engine from its start to its end: what is started in which order, and stopped in the reverse.
 
+mod health;
+
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -10,15 +12,18 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
 
+use health::Server;
+
 use super::bell;
 use super::event::{LogObserver, Observers};
 use super::fetcher::{Door, Doors, fetch};
 use super::gates::Watched;
+use super::health::{Health, RedisHealth};
 use super::herald;
 use super::phase::Phase;
 use super::pool::{Message, Pool, Settings};
 use super::renewer::{Register, Renewer};
-use super::rescuer::{Keeping, Kept, prune, rescue};
+use super::rescuer::{Bound, Keeping, Kept, prune, rescue};
 use super::scheduler::{self, Wanted};
 use super::service::keep_running;
 use super::shared::{Handlers, Shared};
@@ -33,6 +38,8 @@ use crate::store::{Connection, Link, Store, WorkQueue};
 
 /// How often it is looked whether an end that was asked for has come.
 const LOOK: Duration = Duration::from_millis(100);
+/// Longest wait for what Redis says of an end that was asked for; it is asked again.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How often the server's settings and clock are looked at.
 const CHECK: Duration = Duration::from_secs(60);
 /// Difference between our wall clock and the server's that is worth a warning, and an error; ms.
@@ -75,6 +82,7 @@ struct Run {
     /// What the scheduler is to put in force; `None` without one.
     schedules: Option<Schedules>,
     store: Store,
+    server: Arc<Server>,
     shared: Arc<Shared>,
     doors: Doors,
     keeping: Keeping,
@@ -146,8 +154,14 @@ impl Engine {
             crate::app::App::new(&store, config.app.clone())?,
         );
         let shared = Arc::new(shared.with_zone(config.daemon.timezone.as_deref()));
+        let up = RedisHealth::Connected;
+        let info = meanwhile(Box::pin(store.server()), &up, &mut orders, &handle, false).await;
         // a subscriber may sit at a replica, where this server cannot see it
-        let always_publish = store.server().await.is_ok_and(|info| info.connected_replicas > 0);
+        let always_publish = matches!(&info, Some(Ok(info)) if info.connected_replicas > 0);
+        let server = Arc::new(Server::default());
+        if let Some(Ok(info)) = &info {
+            server.note(info);
+        }
         let watched = Watched::start(&registry, &shared);
         let staff = Staff::new(&shared);
         let mut run = Run {
@@ -161,6 +175,7 @@ impl Engine {
             scheduling,
             schedules: None,
             store,
+            server,
             shared,
             doors: Doors::default(),
             keeping: Keeping::default(),
@@ -174,7 +189,7 @@ impl Engine {
         let herald = AbortOnDropHandle::new(tokio::spawn(herald::tell(run.store.clone(), Arc::clone(&register))));
         let renewer = Renewer::start(register, run.store.clone(), Arc::clone(&run.shared)).map_err(Error::Thread)?;
         run.employ();
-        run.release_old_locks().await;
+        meanwhile(Box::pin(run.release_old_locks()), &up, &mut orders, &handle, false).await;
         for queue in run.queues_of(&run.config) {
             run.start_pool(&queue)?;
         }
@@ -268,11 +283,12 @@ impl Run {
             let announced = announce(self.store.clone(), config.name.clone(), self.instance.worker_name.clone());
             AbortOnDropHandle::new(tokio::spawn(announced))
         });
-        let kept = self.keep(&queue, config, &door);
         let gates = router.gates();
+        let slots = Arc::new(Slots::default());
+        let bound = Bound { door: Arc::clone(&door), slots: Arc::clone(&slots), lookout: Arc::default() };
+        let kept = self.keep(queue.clone(), config, &router, bound.clone());
         let settings = self.pool_settings(config, queue, router);
-        let worker = Pool::new(settings, Arc::clone(&self.shared), Arc::clone(&door), inbox, self.phase);
-        let slots = worker.slots();
+        let worker = Pool::new(settings, Arc::clone(&self.shared), bound, inbox, self.phase);
         let (orders, name_of_pool) = (self.orders.clone(), config.name.clone());
         let task = tokio::spawn(async move {
             if AssertUnwindSafe(worker.run()).catch_unwind().await.is_err() {
@@ -290,8 +306,11 @@ impl Run {
         Settings { config: config.clone(), queue, router, tenant, status: status.into() }
     }
 
-    fn keep(&self, queue: &WorkQueue, config: &config::Queue, door: &Arc<Door>) -> Arc<Kept> {
-        let kept = Arc::new(Kept::new(queue.clone(), config, Arc::clone(door)));
+    fn keep(&self, queue: WorkQueue, config: &config::Queue, router: &Router, bound: Bound) -> Arc<Kept> {
+        // with a handler among them that has no gate something can always be done
+        let barring = if router.every_one_is_gated() { router.gates() } else { Vec::new() };
+        let barring = barring.into_iter().map(|(_, gate)| gate).collect();
+        let kept = Arc::new(Kept::new(queue, config, bound, barring));
         self.keeping.lock().expect("no code panics while holding this lock").push(Arc::clone(&kept));
         kept
     }
@@ -314,7 +333,7 @@ impl Run {
         let rescuer = keep_running("rescuer", move || rescue(Arc::clone(&shared), Arc::clone(&keeping)));
         let keeping = Arc::clone(&self.keeping);
         let pruner = keep_running("pruner", move || prune(Arc::clone(&keeping)));
-        let watcher = watch_link(self.store.clone());
+        let watcher = watch_link(self.store.clone(), Arc::clone(&self.server));
         [tokio::spawn(fetcher), tokio::spawn(rescuer), tokio::spawn(pruner), tokio::spawn(watcher)]
             .map(AbortOnDropHandle::new)
             .into()
@@ -347,12 +366,13 @@ impl Run {
                     Some(Order::Reconfigure(config, answer)) => drop(answer.send(self.reconfigure(*config))),
                     Some(Order::PoolDied(name)) => self.replace_pool(&name),
                     Some(Order::Snapshot(answer)) => drop(answer.send(self.take_snapshot())),
+                    Some(Order::Health(answer)) => drop(answer.send(self.health())),
                 },
                 () = tokio::time::sleep(LOOK), if look => {}
             }
             self.leaving.retain(|works| !works.task.is_finished());
             match self.phase {
-                Phase::Running if ends_by_itself && self.asked_for_is_reached(started).await => {
+                Phase::Running if ends_by_itself && within(Box::pin(self.asked_for_is_reached(started))).await => {
                     self.begin_draining(&mut drain_until);
                 }
                 Phase::Draining | Phase::HandingBack if self.all_pools_ended() => return,
@@ -517,10 +537,12 @@ impl Run {
         let Ok(router) = self.registry.router(config) else { return };
         let queue = self.work_queue(config).telling_parents(router.reads_children());
         let gates = router.gates();
+        let works = &self.works[name];
+        let (door, slots) = (Arc::clone(&works.door), Arc::clone(&works.slots));
+        let bound = Bound { door: Arc::clone(&door), slots, lookout: Arc::clone(&works.kept.lookout) };
+        self.forget(&works.kept);
+        let kept = self.keep(queue.clone(), config, &router, bound);
         let settings = self.pool_settings(config, queue.clone(), router);
-        let door = Arc::clone(&self.works[name].door);
-        self.forget(&self.works[name].kept);
-        let kept = self.keep(&queue, config, &door);
         let bell = listen(&queue, &door);
         let Some(works) = self.works.get_mut(name) else { return };
         works.kept = kept;
@@ -566,29 +588,49 @@ impl Run {
     }
 }
 
-/// Opens the store, which may wait for Redis without end: a stop ends the waiting. Other orders keep until the queues
-/// are worked.
+/// The answer, if it comes soon: whoever gives orders does not wait for Redis.
+async fn within(answer: impl Future<Output = bool>) -> bool {
+    tokio::time::timeout(PATIENCE, answer).await.unwrap_or(false)
+}
+
+/// Opens the store, which may wait for Redis without end: a stop ends the waiting.
 async fn open_unless_stopped(
     redis: &config::Redis,
     instance: &Instance,
     orders: &mut mpsc::UnboundedReceiver<Order>,
     handle: &Handle,
 ) -> Result<Option<Store>, Error> {
+    let away = RedisHealth::Away { since: None, why: "it has not been reached since the start".into() };
+    let opened = meanwhile(Box::pin(Store::open(redis, &instance.id)), &away, orders, handle, true).await;
+    Ok(opened.transpose()?)
+}
+
+/// Waits for a step of the start; who asks meanwhile how we are is told that we are starting. Other orders keep until the
+/// queues are worked; `None` when one of them is to stop and that is to end the waiting.
+async fn meanwhile<T>(
+    mut step: impl Future<Output = T> + Unpin,
+    redis: &RedisHealth,
+    orders: &mut mpsc::UnboundedReceiver<Order>,
+    handle: &Handle,
+    ends_by_stop: bool,
+) -> Option<T> {
     let mut kept = Vec::new();
-    let mut opening = std::pin::pin!(Store::open(redis, &instance.id));
-    let store = loop {
+    let done = loop {
         tokio::select! {
-            store = &mut opening => break store?,
+            done = &mut step => break done,
             order = orders.recv() => match order {
-                Some(Order::Stop | Order::HandBack) | None => return Ok(None),
+                Some(Order::Health(answer)) => drop(answer.send(Health::starting(redis.clone()))),
+                Some(Order::Stop | Order::HandBack) | None if ends_by_stop => return None,
                 Some(order) => kept.push(order),
+                // the handle here sends too
+                None => {}
             },
         }
     };
     for order in kept {
         let _ = handle.orders.send(order);
     }
-    Ok(Some(store))
+    Some(done)
 }
 
 /// Has the door rung where producers do not; ends when dropped.
@@ -614,7 +656,7 @@ async fn announce(store: Store, queue: QueueName, worker: Option<String>) {
 }
 
 /// Says once that Redis is away, and once that it is back; and each minute what is wrong with it.
-async fn watch_link(store: Store) {
+async fn watch_link(store: Store, server: Arc<Server>) {
     let mut link = store.link();
     let mut said = false;
     let mut checked = Instant::now();
@@ -632,6 +674,7 @@ async fn watch_link(store: Store) {
                         tracing::error!("redis may delete jobs when its memory is full; set maxmemory-policy noeviction");
                     }
                     evicts = !info.keeps_everything();
+                    server.note(&info);
                 }
                 continue;
             }
@@ -642,6 +685,7 @@ async fn watch_link(store: Store) {
                 said = true;
             }
             Link::Up { away } if said => {
+                server.is_back();
                 let away = away.map_or(0, |away| away.as_millis());
                 tracing::info!(redis = store.address(), away, "redis is back");
                 said = false;

@@ -55,6 +55,8 @@ pub(crate) struct Slots {
 struct Table {
     places: Vec<Option<Occupant>>,
     free: Vec<Slot>,
+    /// Jobs that were ever put into one.
+    filled: u64,
 }
 
 impl Slots {
@@ -67,8 +69,14 @@ impl Slots {
         table.places.len() - table.free.len()
     }
 
+    /// How many jobs have come so far.
+    pub(crate) fn filled(&self) -> u64 {
+        self.table().filled
+    }
+
     pub(crate) fn put(&self, occupant: Occupant) -> Slot {
         let mut table = self.table();
+        table.filled += 1;
         if let Some(slot) = table.free.pop() {
             table.places[slot] = Some(occupant);
             slot

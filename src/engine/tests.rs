@@ -4,6 +4,7 @@
 mod app;
 mod cancel;
 mod gates;
+mod health;
 mod lists;
 mod outcomes;
 mod running;

@@ -101,6 +101,7 @@ pub use subscription::{Heard, Message, Subscription};
 pub(crate) use layout::WorkQueue;
 pub use update::Update;
 pub use updates::{EntryId, KeptPage, NoEntryId, StatusMessage, Updates};
+pub(crate) use upkeep::Work;
 pub use walk::Cursor;
 pub(crate) use work::{Held, Token};
 

@@ -3,6 +3,7 @@
 use super::Value;
 
 use super::Error;
+use super::error::{ServerError, sort};
 use super::finish::keep_argument;
 use super::reply;
 use super::script::{MOVE_STALLED_JOBS_TO_WAIT, PRUNE_FINISHED};
@@ -19,29 +20,53 @@ pub(crate) struct Rescued {
     pub(crate) recovered: Vec<JobId>,
     /// Ids in active without a job behind them.
     pub(crate) dropped: Vec<JobId>,
-    /// Something may be there to be taken: a look for work that came without a marker.
-    pub(crate) work: bool,
+    /// A look for work that came without a marker.
+    pub(crate) work: Work,
     /// Not all was put back: the check is to go on.
     pub(crate) more: bool,
     /// No job waits, is delayed or active.
     pub(crate) empty: bool,
 }
 
+/// What waits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd)]
+pub(crate) enum Work {
+    #[default]
+    None,
+    /// Something that must not be taken now: the queue is paused, or one of its limits is reached.
+    Held,
+    /// Something that may be taken.
+    Free,
+}
+
+impl Work {
+    /// From the number a script answers.
+    pub(super) fn read(number: i64) -> Self {
+        match number {
+            ..=0 => Self::None,
+            1 => Self::Held,
+            _ => Self::Free,
+        }
+    }
+}
+
 impl Rescued {
     fn read(answer: Value) -> Result<Self, Error> {
         let what = "move_stalled_jobs_to_wait";
         if let Value::String(message) = answer {
-            return Err(Error::Script { script: what, message: message.to_string() });
+            // older servers put the place in the script before the word
+            let (kind, text) = sort(message.rsplit_once(": -").map_or(&message, |(_, text)| text));
+            return Err(match kind {
+                ServerError::Passing | ServerError::ReadOnly => Error::Refused { command: what, message: text.into() },
+                _ => Error::Script { script: what, message: message.to_string() },
+            });
         }
         let mut lists = reply::array(what, answer)?.into_iter();
         let mut next = || lists.next().unwrap_or(Value::Null);
-        Ok(Self {
-            recovered: reply::ids(what, next())?,
-            dropped: reply::ids(what, next())?,
-            work: reply::integer(what, &next())? == 1,
-            more: reply::integer(what, &next())? == 1,
-            empty: reply::integer(what, &next())? == 1,
-        })
+        let (recovered, dropped) = (reply::ids(what, next())?, reply::ids(what, next())?);
+        let work = Work::read(reply::integer(what, &next())?);
+        let (more, empty) = (reply::integer(what, &next())? == 1, reply::integer(what, &next())? == 1);
+        Ok(Self { recovered, dropped, work, more, empty })
     }
 }
 

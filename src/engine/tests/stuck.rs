@@ -73,6 +73,11 @@ async fn f16_a_function_that_keeps_its_thread_is_shown_as_stuck_and_holds_nobody
     assert_eq!(stuck().await, 0);
     eventually("both are shown as stuck", async || stuck().await == 2).await;
     eventually("and told of", async || told.0.lock().unwrap().len() == 2).await;
+    let health = handle.health().await.unwrap();
+    let finding = &health.findings[0];
+    assert_eq!((finding.code, finding.queue.as_ref()), ("stuck", Some(&slow.name)));
+    assert!(finding.text.starts_with("stuck: 2 of 2 slots"), "{}", finding.text);
+    assert!(health.is_live() && health.is_ready(), "others are worked");
     // others are worked, and the locks are kept well past their life
     let q = store.queue(&QueueName::new("q").unwrap());
     q.add(&(0..50).map(|n| job(n, "{}")).collect::<Vec<_>>()).await.unwrap();

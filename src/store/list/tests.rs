@@ -13,7 +13,7 @@ use super::*;
 use crate::config::{ListMode, Payload};
 use crate::job::{Job, Keep, Policy};
 use crate::store::testing::{Server, redis};
-use crate::store::{Change, Finish, Recorded, Take, Taken, WorkQueue};
+use crate::store::{Change, Finish, Recorded, Take, Taken, Work, WorkQueue};
 
 /// When the clock of these tests stands still.
 const T0: i64 = 1_700_000_000_000;
@@ -174,7 +174,7 @@ async fn f144_what_a_dead_process_held_is_put_back_at_the_head_in_its_order() {
         ended(&work, vec![finish(&first[0], "one:1", complete())]).await;
         // nobody's lease is over
         let rescued = WorkQueue::move_stalled_jobs_to_wait(&[&other]).await.unwrap().remove(0).unwrap();
-        assert!(rescued.recovered.is_empty() && rescued.work);
+        assert!(rescued.recovered.is_empty() && rescued.work == Work::Free);
         other.store().freeze(UnixMillis(T0 + 30_001));
         let rescued = WorkQueue::move_stalled_jobs_to_wait(&[&other]).await.unwrap().remove(0).unwrap();
         assert_eq!(rescued.recovered.len(), 5);

@@ -24,7 +24,7 @@ use crate::store::report::JobReport;
 use crate::store::script::{
     LIST_ADOPT, LIST_CHECK, LIST_FINISH, LIST_PRUNE, LIST_RECOVER, LIST_RENEW, LIST_REPORT, LIST_TAKE,
 };
-use crate::store::upkeep::Rescued;
+use crate::store::upkeep::{Rescued, Work};
 use crate::store::work::{Held, Token, status_arguments};
 use crate::store::{Counts, Error, List, Store};
 
@@ -329,13 +329,9 @@ impl ListQueue {
         for id in reply::ids(what, next())? {
             tracing::warn!(queue = %self.name(), job = %id, "dead: its process died with it too often; see the dead list");
         }
-        Ok(Rescued {
-            recovered,
-            dropped: Vec::new(),
-            work: reply::integer(what, &next())? == 1,
-            more: reply::integer(what, &next())? == 1,
-            empty: false,
-        })
+        let work = Work::read(reply::integer(what, &next())?);
+        let more = reply::integer(what, &next())? == 1;
+        Ok(Rescued { recovered, dropped: Vec::new(), work, more, empty: false })
     }
 
     /// As [`crate::store::WorkQueue::ring`].

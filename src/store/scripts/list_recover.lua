@@ -18,8 +18,9 @@
   ARGV[11]  ms    how long it is believed to be there
   ARGV[n…]  text  first parts of tokens; none for takes whose lease is over
 
-  Reply:   {ids put back, ids that went to the dead list, 1 when something may be there to be taken, 1 when more are to be put
-           back: call again}
+  Reply:   {ids put back, ids that went to the dead list, 2 when something may be there to be taken and 1 when something waits
+           that must not be now (a limit is reached, what kills processes is in hand), 1 when more are to be put back:
+           call again}
   Codes:   none
   Events:  none
   Protocol: none; a list is no queue of BullMQ's
@@ -155,9 +156,30 @@ for _, take in ipairs(abandoned()) do
   put_back(take)
 end
 
+-- Whether a limit is reached, or the next element is one that is not taken beside another like it.
+local function is_held(meta)
+  local max, most = tonumber(meta[2] or ''), tonumber(meta[3] or '')
+  if max and (tonumber(redis.call('GET', root .. 'limiter') or '') or 0) >= max then
+    return true
+  end
+  if most then
+    for _, token in ipairs(redis.call('ZRANGE', takes, 0, most)) do
+      most = most - count_in_hand(root, token)
+    end
+    if most <= 0 then
+      return true
+    end
+  end
+  local suspect = redis.call('HGET', root .. 'suspects', (string.gsub(string.match(ARGV[10], '[^-]*$'), ':', '')))
+  return suspect and redis.call('ZSCORE', takes, suspect)
+end
+
 local work = 0
-if redis.call('HEXISTS', root .. 'meta', 'paused') == 0 then
+local meta = redis.call('HMGET', root .. 'meta', 'paused', 'max', 'concurrency')
+if not meta[1] then
   local first = redis.call('ZRANGE', root .. 'delayed', 0, 0, 'WITHSCORES')
-  work = (redis.call('EXISTS', key) == 1 or first[2] and tonumber(first[2]) <= now) and 1 or 0
+  if redis.call('EXISTS', key) == 1 or first[2] and tonumber(first[2]) <= now then
+    work = is_held(meta) and 1 or 2
+  end
 end
 return {recovered, buried, work, more}

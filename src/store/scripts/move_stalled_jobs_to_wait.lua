@@ -10,8 +10,9 @@
   ARGV[n…]  per queue: base "P:Q:", ms between checks, stalls a job may have, status probe (open_status),
             status settings (publish_status)
 
-  Reply:   per queue {ids recovered, ids that had no job behind them, 1 when a job may be there to be
-           taken, 1 when more are to be put back: call again, 1 when no job waits, is delayed or active},
+  Reply:   per queue {ids recovered, ids that had no job behind them, 2 when a job may be there to be taken and 1 when
+           one waits that must not be now (paused, a limit is reached), 1 when more are to be put back: call again,
+           1 when no job waits, is delayed or active},
            or the text of what failed
   Codes:   none
   Events:  waiting, stalled
@@ -24,13 +25,19 @@
 
 local now, room = tonumber(ARGV[1]), tonumber(ARGV[2])
 
--- Whether a job may be taken from the queue, by a look at its lists.
+-- Whether a job may be taken from the queue, by a look at its lists and, where something is there, at its limits.
 local function has_work(base)
-  if redis.call('EXISTS', base .. 'wait', base .. 'prioritized') > 0 then
-    return 1
+  if redis.call('EXISTS', base .. 'wait', base .. 'prioritized') == 0 then
+    local first = redis.call('ZRANGE', base .. 'delayed', 0, 0, 'WITHSCORES')
+    if not first[2] or tonumber(first[2]) / 4096 >= now + 1 then
+      return 0
+    end
   end
-  local first = redis.call('ZRANGE', base .. 'delayed', 0, 0, 'WITHSCORES')
-  return first[2] and tonumber(first[2]) / 4096 < now + 1 and 1 or 0
+  local meta = redis.call('HMGET', base .. 'meta', 'paused', 'concurrency', 'max')
+  local most, max = tonumber(meta[2] or ''), tonumber(meta[3] or '')
+  local is_held = meta[1] or most and redis.call('LLEN', base .. 'active') >= most
+    or max and (tonumber(redis.call('GET', base .. 'limiter') or '') or 0) >= max
+  return is_held and 1 or 2
 end
 
 -- Whoever does not show up before the next check is lost.
@@ -76,7 +83,7 @@ local function check(base, interval, max, probe, settings)
       -- the check is not over: whoever comes next goes on with these
       redis.call('DEL', base .. 'stalled-check')
       suspect(base, left)
-      return {recovered, dropped, 1, 1, 0}
+      return {recovered, dropped, 2, 1, 0}
     end
     redis.call('XTRIM', q.events, 'MAXLEN', '~', q.max_events)
     active = redis.call('LRANGE', base .. 'active', 0, -1)

@@ -1,7 +1,7 @@
 //! Holding locks, and taking back what others have let go.
 
 use super::*;
-use crate::store::upkeep::Rescued;
+use crate::store::upkeep::{Rescued, Work};
 
 fn held(id: &str, token: &str, started: u32) -> Held {
     Held { id: JobId::stored(id), token: token.into(), started }
@@ -82,7 +82,7 @@ async fn stalled_jobs_without_a_hash_are_dropped_and_iterations_are_never_given_
     let mut recovered = names(&rescued.recovered);
     recovered.sort_unstable();
     assert_eq!((recovered, names(&rescued.dropped)), (vec!["1", "2"], vec!["3"]));
-    assert!(rescued.work);
+    assert_eq!(rescued.work, Work::Free);
     assert_eq!(rig.redis("HMGET bull:q:2 stc defa").await, ["6", ""]);
     assert_eq!(rig.redis("EXISTS bull:q:3 bull:q:active").await, ["0"]);
 }
@@ -90,14 +90,14 @@ async fn stalled_jobs_without_a_hash_are_dropped_and_iterations_are_never_given_
 #[tokio::test]
 async fn a_check_within_the_interval_only_looks_for_work() {
     let rig = Rig::new().await;
-    assert!(!stalled_check(&rig).await.work);
+    assert_eq!(stalled_check(&rig).await.work, Work::None);
     rig.add(&[r#"{"delay":50}"#]).await;
-    assert!(!stalled_check(&rig).await.work, "not due");
+    assert_eq!(stalled_check(&rig).await.work, Work::None, "not due");
     rig.store.freeze(UnixMillis(T0 + 50));
-    assert!(stalled_check(&rig).await.work);
+    assert_eq!(stalled_check(&rig).await.work, Work::Free);
     rig.redis("DEL bull:q:delayed").await;
     rig.add(&[r#"{"priority":1}"#]).await;
-    assert!(stalled_check(&rig).await.work);
+    assert_eq!(stalled_check(&rig).await.work, Work::Free);
 }
 
 #[tokio::test]
