@@ -96,11 +96,12 @@ fn store_exit(error: &store::Error) -> Exit {
 fn daemon_exit(error: &daemon::Error) -> Exit {
     match error {
         daemon::Error::State { source, .. } | daemon::Error::Listen { source, .. } => io_exit(source),
-        daemon::Error::LogLevel(_) => Exit::Refused,
+        daemon::Error::LogLevel(_) | daemon::Error::Traces(_) => Exit::Refused,
         daemon::Error::Engine(engine::Error::Store(error)) => store_exit(error),
         daemon::Error::Held { .. }
         | daemon::Error::Signals(_)
         | daemon::Error::Log(_)
+        | daemon::Error::Thread(_)
         | daemon::Error::Engine(_)
         | daemon::Error::Panicked => Exit::Internal,
     }

@@ -31,6 +31,7 @@ pub(crate) fn keep(running: &Config, new: &mut Config) -> Vec<&'static str> {
         }
         (running, new) => kept.keep("admin.listen", running, new),
     }
+    kept.keep("traces", &running.traces, &mut new.traces);
     let Daemon { name, state_dir, timezone: _ } = &running.daemon;
     kept.keep("daemon.name", name, &mut new.daemon.name);
     kept.keep("daemon.state_dir", state_dir, &mut new.daemon.state_dir);

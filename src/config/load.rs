@@ -137,6 +137,7 @@ fn settle(tree: &Value, options: &LoadOptions, context: &Context) -> Config {
         status,
         callbacks: section::callbacks::callbacks(&top.child("callbacks")),
         admin: section::admin::admin(&top.child("admin")),
+        traces: section::traces::traces(&top.child("traces")),
         daemon,
         shutdown: section::daemon::shutdown(&top.child("shutdown")),
         log: section::daemon::log(&top.child("log")),

@@ -16,6 +16,7 @@ pub mod queue;
 pub mod redis;
 pub mod schedule;
 pub mod status;
+pub mod traces;
 pub mod units;
 mod url;
 mod zone;
@@ -78,6 +79,7 @@ pub use schema::json_schema;
 #[cfg(feature = "daemon")]
 pub use show::{show, show_json, show_schedule};
 pub use status::{Status, StatusFormat, StatusStream};
+pub use traces::Traces;
 pub use zone::local_zone;
 
 /// Everything one process needs to know.
@@ -95,6 +97,8 @@ pub struct Config {
     pub app: App,
     /// What is served over HTTP; `None`: nothing.
     pub admin: Option<Admin>,
+    /// Where spans go; `None`: none are made.
+    pub traces: Option<Traces>,
     pub daemon: Daemon,
     pub shutdown: Shutdown,
     pub log: Log,

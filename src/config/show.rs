@@ -4,6 +4,7 @@
 mod admin;
 mod app;
 mod handler;
+mod traces;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -64,6 +65,7 @@ fn table(config: &Config) -> Table {
         ("schedules", Value::Table(schedules)),
         ("status", status.into()),
         ("app", app::app_table(&config.app).into()),
+        ("traces", traces::traces_table(config.traces.as_ref()).into()),
         ("daemon", daemon_table(config).into()),
         ("shutdown", named(shutdown).into()),
         ("log", named([("level", config.log.level.clone().into()), ("format", format.into())]).into()),

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::engine;
+use crate::{engine, handler};
 
 /// Why the daemon did not start.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +32,10 @@ pub enum Error {
         "log level {0:?} is not understood; expected error, warn, info, debug, trace or a list such as \"info,oxherd::store=debug\""
     )]
     LogLevel(String),
+    #[error("cannot send traces; check [traces]")]
+    Traces(#[source] handler::Refused),
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
     #[error(transparent)]
     Engine(#[from] engine::Error),
     #[error("the engine has panicked; the log says where")]

@@ -15,6 +15,7 @@ mod orphans;
 mod reload;
 mod signals;
 mod state;
+mod traces;
 
 pub use command::Command;
 pub use error::Error;
@@ -25,6 +26,7 @@ use reload::Reloads;
 pub use reload::{Reload, log_problem};
 pub use signals::Signals;
 pub use state::{StateDir, instance_id};
+pub use traces::Traces;
 
 use tokio_util::task::AbortOnDropHandle;
 
@@ -82,12 +84,18 @@ impl Daemon {
             }
         };
         let instance = Instance { id: id.clone(), worker_name: daemon.name.clone(), previous };
+        let traces = self.config.traces.as_ref();
+        let traces = traces.map(|config| Traces::start(config, &id, daemon.name.as_deref())).transpose()?;
         let engine = Engine::builder(self.config.clone())
             .instance(instance)
             .only_queues(self.only_queues.iter().map(ToString::to_string).collect())
             .scheduling(self.scheduling)
-            .until(self.until.clone())
-            .build()?;
+            .until(self.until.clone());
+        let engine = match &traces {
+            Some(traces) => engine.tracer(traces.tracer()),
+            None => engine,
+        };
+        let engine = engine.build()?;
         let _callbacks = match &self.config.callbacks {
             Some(config) => Some(callbacks::Server::start(config, engine.callbacks()).await?),
             None => None,
@@ -116,6 +124,9 @@ impl Daemon {
         };
         for guest in self.guests {
             guest.stop().await;
+        }
+        if let Some(traces) = traces {
+            traces.stop().await;
         }
         if ending.left == 0
             && let Some(state) = state

@@ -87,6 +87,7 @@ mod tests {
             prefix: "bull".into(),
             tenant: "".into(),
             may_be_parent: false,
+            trace: None,
         };
         JobContext::new(attempt, None)
     }

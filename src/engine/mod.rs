@@ -47,6 +47,7 @@ mod staff;
 mod status;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -62,6 +63,7 @@ pub(crate) use executor::execute;
 pub use health::{Finding, Health, RedisHealth, Weight};
 pub use phase::Phase;
 pub use status::{ProcessesOf, QueueSnapshot, RunningJob, ShutGate, Snapshot};
+pub use trace::{Span, Tracer};
 
 use crate::config::Config;
 use crate::handler::{self, JobContext, Registry, function::Function};
@@ -146,6 +148,7 @@ pub struct Engine {
     only: Vec<String>,
     scheduling: Scheduling,
     observers: Vec<Arc<dyn Observer>>,
+    tracer: Option<Arc<dyn Tracer>>,
     orders: mpsc::UnboundedReceiver<Order>,
     handle: Handle,
     snapshot: watch::Sender<Snapshot>,
@@ -160,6 +163,7 @@ pub struct Builder {
     only: Vec<String>,
     scheduling: Scheduling,
     observers: Vec<Arc<dyn Observer>>,
+    tracer: Option<Arc<dyn Tracer>>,
 }
 
 /// What an engine can be told.
@@ -193,6 +197,7 @@ impl Engine {
             only: Vec::new(),
             scheduling: Scheduling::default(),
             observers: Vec::new(),
+            tracer: None,
         }
     }
 
@@ -271,6 +276,13 @@ impl Builder {
         self
     }
 
+    /// Makes spans of attempts; their contexts go with what handlers send and with the children they add.
+    #[must_use]
+    pub fn tracer(mut self, tracer: Arc<dyn Tracer>) -> Self {
+        self.tracer = Some(tracer);
+        self
+    }
+
     /// Checks that every queue's handlers exist. Opens nothing.
     pub fn build(self) -> Result<Engine, Error> {
         let registry = Registry::build(&self.config, self.functions)?;
@@ -289,6 +301,7 @@ impl Builder {
             only: self.only,
             scheduling: self.scheduling,
             observers: self.observers,
+            tracer: self.tracer,
             orders: receiver,
             handle: Handle { orders, phase },
             snapshot,

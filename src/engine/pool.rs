@@ -438,6 +438,7 @@ impl Pool {
         let config = &self.settings.config;
         let job = Arc::new(job);
         let now = Instant::now();
+        let span = self.shared.begin(&job);
         let attempt = Attempt {
             job: Arc::clone(&job),
             token: token.clone(),
@@ -448,6 +449,7 @@ impl Pool {
             prefix: Arc::clone(&self.shared.prefix),
             tenant: Arc::clone(&self.settings.tenant),
             may_be_parent,
+            trace: span.as_ref().map(|span| span.context().clone()),
         };
         let ctx = JobContext::new(attempt, Some(Arc::clone(&self.courier) as _));
         let occupant = Occupant {
@@ -461,6 +463,7 @@ impl Pool {
             stuck: false,
             unwanted: unwanted.clone(),
             task: None,
+            span,
         };
         let slot = self.slots.put(occupant);
         let series = Series::of(&job, &self.settings.queue, || self.shared.zone());

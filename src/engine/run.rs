@@ -130,13 +130,24 @@ impl Engine {
     ///
     /// Not cancel safe: dropping the future leaves jobs locked until others recover them.
     pub async fn run_here(self) -> Result<Ending, Error> {
-        self.work(Handlers::Own(std::sync::OnceLock::new())).await
+        Box::pin(self.work(Handlers::Own(std::sync::OnceLock::new()))).await
     }
 
     /// On the engine's thread.
     async fn work(self, handlers: Handlers) -> Result<Ending, Error> {
-        let Self { config, registry, instance, until, only, scheduling, observers, mut orders, handle, snapshot } =
-            self;
+        let Self {
+            config,
+            registry,
+            instance,
+            until,
+            only,
+            scheduling,
+            observers,
+            tracer,
+            mut orders,
+            handle,
+            snapshot,
+        } = self;
         let Some(store) = open_unless_stopped(&config.redis, &instance, &mut orders, &handle).await? else {
             return Ok(Ending::default());
         };
@@ -153,7 +164,7 @@ impl Engine {
             #[cfg(feature = "app")]
             crate::app::App::new(&store, config.app.clone())?,
         );
-        let shared = Arc::new(shared.with_zone(config.daemon.timezone.as_deref()));
+        let shared = Arc::new(shared.with_zone(config.daemon.timezone.as_deref()).with_tracer(tracer));
         let up = RedisHealth::Connected;
         let info = meanwhile(Box::pin(store.server()), &up, &mut orders, &handle, false).await;
         // a subscriber may sit at a replica, where this server cannot see it

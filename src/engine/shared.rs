@@ -10,9 +10,11 @@ use tokio::task::JoinHandle;
 use super::Ending;
 use super::event::{Event, Observers};
 use super::renewer::{Locks, Register};
+use super::trace::{Span, Tracer};
 #[cfg(feature = "app")]
 use crate::app::App;
 use crate::config;
+use crate::job::Job;
 use crate::store::Token;
 
 pub(crate) struct Shared {
@@ -21,6 +23,7 @@ pub(crate) struct Shared {
     /// First segment of every key.
     pub(crate) prefix: Arc<str>,
     pub(crate) observers: Observers,
+    tracer: Option<Arc<dyn Tracer>>,
     pub(crate) totals: Totals,
     register: Register,
     /// Where handlers run that may take a thread's time.
@@ -48,6 +51,7 @@ impl Shared {
             incarnation,
             prefix: prefix.into(),
             observers,
+            tracer: None,
             totals: Totals::default(),
             register,
             handlers,
@@ -70,6 +74,16 @@ impl Shared {
             let _ = self.zone.set(zone.into());
         }
         self
+    }
+
+    /// Has spans made of attempts.
+    pub(crate) fn with_tracer(self, tracer: Option<Arc<dyn Tracer>>) -> Self {
+        Self { tracer, ..self }
+    }
+
+    /// The span of an attempt that begins, where spans are made.
+    pub(crate) fn begin(&self, job: &Arc<Job>) -> Option<Box<dyn Span>> {
+        self.tracer.as_ref()?.begin(job)
     }
 
     pub(crate) fn tell(&self, event: &Event) {

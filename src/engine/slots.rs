@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::AbortHandle;
 
+use super::trace::Span;
 use crate::handler::{CancelReason, JobContext};
 use crate::job::{Job, JobId};
 use crate::store::{Held, Token};
@@ -29,6 +30,8 @@ pub(crate) struct Occupant {
     /// Why it is to be cancelled, once somebody has asked for that.
     pub(crate) unwanted: Option<String>,
     pub(crate) task: Option<AbortHandle>,
+    /// Of this attempt, where spans are made.
+    pub(crate) span: Option<Box<dyn Span>>,
 }
 
 /// How far a job in a slot is.

@@ -12,7 +12,7 @@ use super::actions::{ActionError, Actions, Doing};
 use super::report::{Part, Report};
 #[cfg(feature = "app")]
 use crate::app::App;
-use crate::job::{Flow, Job, Outcome, ParentRef};
+use crate::job::{Flow, Job, Outcome, ParentRef, TraceContext};
 use crate::store::{AddedFlow, Dependencies, Token};
 
 /// Why a running job is told to stop.
@@ -73,6 +73,8 @@ pub(crate) struct Attempt {
     pub(crate) tenant: Arc<str>,
     /// The job has or had children, or nobody knows.
     pub(crate) may_be_parent: bool,
+    /// Its own span, where the engine makes spans.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 impl JobContext {
@@ -103,6 +105,7 @@ impl JobContext {
             prefix: "bull".into(),
             tenant: "/tenantId".into(),
             may_be_parent: false,
+            trace: None,
         };
         Self::new(attempt, None)
     }
@@ -205,6 +208,9 @@ impl JobContext {
         for child in &mut children {
             let queue = format!("{}:{}", self.inner.attempt.prefix, job.queue);
             child.job.opts.parent = Some(ParentRef { id: job.id.to_string(), queue });
+            if let Some(trace) = &self.inner.attempt.trace {
+                trace.store_with(child);
+            }
         }
         self.ask(|actions, attempt| actions.add_children(&attempt.job, children)).await
     }
@@ -286,6 +292,13 @@ impl JobContext {
     #[must_use]
     pub fn prefix(&self) -> &str {
         &self.inner.attempt.prefix
+    }
+
+    /// The trace this attempt is part of, to be passed on to whoever is called: its own span where the engine makes spans
+    /// ([`Builder::tracer`](crate::engine::Builder::tracer)), else what the producer stored with the job.
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceContext> {
+        self.inner.attempt.trace.clone().or_else(|| TraceContext::stored(&self.inner.attempt.job.opts))
     }
 
     /// Whether the job may have or have had children. Known for handlers that say so by

@@ -67,6 +67,8 @@ pub use gate::{Gate, Pass, Standing};
 pub(crate) use http::callback::Callbacks;
 #[cfg(feature = "daemon")]
 pub(crate) use http::callback::Deaf;
+#[cfg(feature = "daemon")]
+pub(crate) use http::poster::Poster;
 #[cfg(all(unix, feature = "daemon"))]
 pub(crate) use keeper::{Keepers, Launch, NotStarted};
 #[cfg(all(unix, feature = "daemon"))]

@@ -31,9 +31,13 @@ pub(crate) fn job(data: &str) -> Job {
 }
 
 pub(crate) fn context() -> JobContext {
+    context_of(job("null"))
+}
+
+pub(crate) fn context_of(job: Job) -> JobContext {
     let timeout = Duration::from_secs(60);
     let attempt = Attempt {
-        job: Arc::new(job("null")),
+        job: Arc::new(job),
         token: "token".into(),
         started: Instant::now(),
         timeout,
@@ -42,6 +46,7 @@ pub(crate) fn context() -> JobContext {
         prefix: "bull".into(),
         tenant: "/tenantId".into(),
         may_be_parent: false,
+        trace: None,
     };
     JobContext::new(attempt, None)
 }

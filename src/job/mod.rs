@@ -14,6 +14,7 @@ pub mod series;
 pub mod state;
 mod strict;
 mod times;
+mod trace;
 pub mod verdict;
 
 use std::fmt;
@@ -32,6 +33,7 @@ pub use schedule::{Schedule, ScheduleError};
 pub use series::{Iteration, SchedulerSpec, SpecError, Template};
 pub use state::State;
 pub use times::Times;
+pub use trace::TraceContext;
 pub use verdict::{Policy, Verdict};
 
 /// A moment as it stands on the wire: milliseconds since 1970-01-01T00:00:00Z.

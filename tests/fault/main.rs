@@ -23,5 +23,6 @@ mod schedule;
 mod shortage;
 mod stop;
 mod subscriber;
+mod traces;
 mod viewers;
 mod wire;

@@ -26,6 +26,7 @@ mod sandbox;
 mod schedulers;
 mod sequences;
 mod sharing;
+mod traces;
 mod tutorials;
 mod verbs;
 mod viewers;

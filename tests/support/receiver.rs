@@ -53,7 +53,7 @@ fn serve(stream: TcpStream, noted: &Mutex<Vec<Value>>, answer: &Answer) {
     stream.set_nodelay(true).unwrap();
     let mut writer = stream.try_clone().unwrap();
     let mut reader = BufReader::new(stream);
-    while let Some(body) = request(&mut reader) {
+    while let Some((_, body)) = request(&mut reader) {
         let envelope: Value = serde_json::from_slice(&body).expect("the body is JSON");
         noted.lock().unwrap().push(envelope.clone());
         let (status, headers, text) = answer(&envelope);
@@ -67,9 +67,9 @@ fn serve(stream: TcpStream, noted: &Mutex<Vec<Value>>, answer: &Answer) {
     }
 }
 
-/// The body of the next request; `None` at the end of the connection.
-fn request(reader: &mut impl BufRead) -> Option<Vec<u8>> {
-    let mut length = 0;
+/// Head and body of the next request; `None` at the end of the connection.
+pub fn request(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
+    let (mut length, mut head) = (0, String::new());
     for line in 0.. {
         let mut text = String::new();
         if reader.read_line(&mut text).ok()? == 0 {
@@ -81,8 +81,9 @@ fn request(reader: &mut impl BufRead) -> Option<Vec<u8>> {
         if let Some(value) = text.to_ascii_lowercase().strip_prefix("content-length:") {
             length = value.trim().parse().expect("a length is a number");
         }
+        head += &text;
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some(body)
+    Some((head, body))
 }

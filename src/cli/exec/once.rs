@@ -105,6 +105,7 @@ async fn attempt(handler: Arc<dyn Handler>, job: &Arc<Job>, queue: &config::Queu
         prefix: config.redis.prefix.as_str().into(),
         tenant: config.status.of(queue.name.as_str()).tenant.as_str().into(),
         may_be_parent: false,
+        trace: None,
     };
     let ctx = JobContext::new(attempt, Some(Arc::new(Teller)));
     let running = engine::execute(handler, Arc::clone(job), ctx.clone());

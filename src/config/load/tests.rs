@@ -7,6 +7,7 @@ mod lists;
 mod schedules;
 mod smtp;
 mod status;
+mod traces;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -3,10 +3,10 @@
 use super::Shape::{
     Duration, Either, Flag, List, Named, Number, Off, One, Secret, Size, Table, Text, Whole, Word, Words,
 };
-use super::handler::HANDLER;
+use super::handler::{HANDLER, HEADERS};
 use super::queue::{LEGAL_NAME, QUEUE, QUEUE_LIST};
 use super::schedule::SCHEDULE;
-use super::{ADDRESS, DURATION_OR_OFF, Key, PATH, Shape, TEXT, TEXTS, URL, ZONE, key, optional, required};
+use super::{ADDRESS, ANY_TEXT, DURATION_OR_OFF, Key, PATH, Shape, TEXT, TEXTS, URL, ZONE, key, optional, required};
 use crate::config::Status;
 
 /// Everything that may stand in a file.
@@ -21,6 +21,7 @@ pub const ROOT: Shape = Table(&[
     optional("callbacks", Table(CALLBACKS), "Where endpoints with callback = true call back."),
     optional("app", Table(APP), "What an application keeps in Redis beside its queues."),
     optional("admin", Table(ADMIN), "What is served over HTTP; without this section nothing listens."),
+    optional("traces", Table(TRACES), "Spans of attempts, sent to a collector by OTLP; this section switches them on."),
     optional("daemon", Table(DAEMON), "The process."),
     optional("shutdown", Table(SHUTDOWN), "How long an orderly stop may take."),
     optional("log", Table(LOG), "What is logged, and how it looks."),
@@ -158,6 +159,23 @@ const EVENTS: &[Key] = &[
     key("max_viewers", Whole(1, 1_000_000), "1000", "Viewers at a time; more are told to come later."),
     key("heartbeat", Duration, "15s", "Longest silence towards a viewer."),
     key("buffer", Whole(1, 100_000), "256", "Messages kept for a viewer that does not keep up."),
+];
+
+const TRACES: &[Key] = &[
+    key("enabled", Flag, "true", "Whether spans are made, whatever the environment says."),
+    key(
+        "endpoint",
+        URL,
+        "http://localhost:4318",
+        "The collector; /v1/traces is added where the path does not end in it.",
+    ),
+    optional("headers", HEADERS, "Sent with every request."),
+    optional("ca", PATH, "PEM file with the authorities that vouch for the collector, and no others."),
+    key("timeout", Duration, "10s", "Longest wait for an answer of the collector; jobs never wait."),
+    key("sample", Number(0.0, 1.0), "1.0", "Share of the traces that is kept, of those that begin with their job."),
+    key("parent_based", Flag, "true", "Whether the producer decides of a trace that comes with its job."),
+    key("service", TEXT, "oxherd", "What this process is called in traces."),
+    optional("attributes", Named(".", &ANY_TEXT), "What else is said of this process."),
 ];
 
 const DAEMON: &[Key] = &[

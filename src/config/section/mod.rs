@@ -12,6 +12,7 @@ pub mod redis;
 pub mod schedule;
 pub mod secret;
 pub mod status;
+pub mod traces;
 
 use std::ops::Range;
 

@@ -7,6 +7,7 @@ use super::{Call, LONG_PAUSE, Pool};
 use crate::engine::event::Event;
 use crate::engine::record::change;
 use crate::engine::slots::{Slot, Stage};
+use crate::engine::trace::Span;
 use crate::handler::Part;
 use crate::job::{Failure, Job, Outcome, Verdict, verdict};
 use crate::store::{Code, Finish, LastProgress, Recorded, Taken, Token};
@@ -53,8 +54,8 @@ impl Pool {
             // its outcome is fixed already: it was handed back before its handler ended
             Stage::Recording => {}
             Stage::Lost => {
-                self.slots.free(slot);
-                self.shared.tell(&Event::Lost { job, why: "its lock was gone while it ran".into() });
+                let span = self.slots.free(slot).and_then(|occupant| occupant.span);
+                self.tell_end(span, &Event::Lost { job, why: "its lock was gone while it ran".into() });
             }
             Stage::Running => {
                 let outcome = match (outcome, unwanted) {
@@ -137,7 +138,7 @@ impl Pool {
                     _ => format!("it is {place} already"),
                 };
                 if let Some(occupant) = self.slots.free(pending.slot) {
-                    self.shared.tell(&Event::Lost { job: occupant.job, why });
+                    self.tell_end(occupant.span, &Event::Lost { job: occupant.job, why });
                 }
             }
         }
@@ -173,7 +174,7 @@ impl Pool {
             // only now: a handler that would not stop has given its job back
             task.abort();
         }
-        let (job, took) = (occupant.job, occupant.since.elapsed());
+        let (job, span, took) = (occupant.job, occupant.span, occupant.since.elapsed());
         let totals = &self.shared.totals;
         let event = match pending.verdict {
             Told::Completed { discarded } => {
@@ -208,6 +209,14 @@ impl Pool {
                 Event::HandedBack { job }
             }
         };
-        self.shared.tell(&event);
+        self.tell_end(span, &event);
+    }
+
+    /// Says what has come of an attempt.
+    fn tell_end(&self, span: Option<Box<dyn Span>>, event: &Event) {
+        self.shared.tell(event);
+        if let Some(span) = span {
+            span.end(event);
+        }
     }
 }

@@ -199,6 +199,12 @@ impl Run {
             }
             program.env(name, value);
         }
+        if let Some(trace) = ctx.trace() {
+            program.env("TRACEPARENT", trace.traceparent());
+            if let Some(state) = &trace.state {
+                program.env("TRACESTATE", &**state);
+            }
+        }
         Ok(program)
     }
 

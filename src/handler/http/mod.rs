@@ -25,6 +25,8 @@ pub(super) mod callback;
 pub(super) mod client;
 pub(super) mod failure;
 mod guard;
+#[cfg(feature = "daemon")]
+pub(super) mod poster;
 mod request;
 mod signature;
 

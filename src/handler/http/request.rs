@@ -22,8 +22,9 @@ const ATTEMPT: HeaderName = HeaderName::from_static("oxherd-attempt");
 const DEADLINE: HeaderName = HeaderName::from_static("oxherd-deadline");
 const BATCH: HeaderName = HeaderName::from_static("oxherd-batch");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// How many headers are ours at most, those that hyper adds included.
-const OWN: usize = 13;
+const OWN: usize = 14;
 
 /// Makes the headers of every request, checked when the handler is built.
 pub(super) struct Headers {
@@ -45,8 +46,9 @@ impl Headers {
         headers.insert(JOB_NAME, header_value("job name", &job.name)?);
         headers.insert(ATTEMPT, HeaderValue::from(job.attempt()));
         headers.insert(DEADLINE, HeaderValue::from(ctx.deadline_ms()));
-        if let Some(parent) = traceparent(job) {
-            headers.insert(TRACEPARENT, header_value("traceparent", &parent)?);
+        if let Some(trace) = ctx.trace() {
+            headers.insert(TRACEPARENT, header_value("traceparent", &trace.traceparent())?);
+            headers.extend(trace.state.and_then(|state| Some((TRACESTATE, HeaderValue::from_str(&state).ok()?))));
         }
         Ok(headers)
     }
@@ -84,12 +86,6 @@ impl Headers {
     }
 }
 
-/// The producer's trace. Protocol: §8, `opts.tm` is a carrier as JSON in a string.
-fn traceparent(job: &Job) -> Option<String> {
-    let carrier: serde_json::Value = serde_json::from_str(job.opts.extra.get("tm")?.as_str()?).ok()?;
-    carrier.get("traceparent")?.as_str().map(str::to_owned)
-}
-
 /// Any text as a header value: all but visible ASCII, and the percent sign itself, is
 /// percent-encoded; control characters have no business in a name and fail the job.
 fn header_value(what: &str, text: &str) -> Result<HeaderValue, String> {
@@ -113,12 +109,13 @@ fn header_value(what: &str, text: &str) -> Result<HeaderValue, String> {
 
 /// The configured headers, after a check that they are valid and not ours.
 fn fixed(config: &HttpHandler) -> Result<HeaderMap, Refused> {
-    const OURS: [&str; 7] = [
+    const OURS: [&str; 8] = [
         "content-length",
         "content-type",
         "connection",
         "idempotency-key",
         "traceparent",
+        "tracestate",
         "transfer-encoding",
         "upgrade",
     ];

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::handler::{ActionError, JobContext};
-use crate::job::{Job, Outcome};
+use crate::job::{Job, Outcome, TraceContext};
 use crate::store::Dependencies;
 
 /// Names our idempotency keys; any fixed value does, but changing it changes every key.
@@ -113,6 +113,10 @@ struct Head<'a> {
     tenant: Option<String>,
     schedule: Option<&'a str>,
     scheduled_at: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tracestate: Option<String>,
     /// Where no header can tell it: several jobs in one request.
     #[serde(skip_serializing_if = "Option::is_none")]
     idempotency_key: Option<String>,
@@ -177,6 +181,7 @@ fn write(document: &impl Serialize, data: usize) -> Vec<u8> {
 
 fn parts<'a>(job: &'a Job, ctx: &JobContext, children: Option<&'a Dependencies>) -> Envelope<'a> {
     let schedule = job.scheduler.as_ref().map(|iteration| iteration.scheduler.as_str());
+    let trace = ctx.trace();
     let head = Head {
         id: job.id.as_str(),
         queue: job.queue.as_str(),
@@ -190,6 +195,8 @@ fn parts<'a>(job: &'a Job, ctx: &JobContext, children: Option<&'a Dependencies>)
         schedule,
         // Protocol: §5.13.1, an iteration's id ends in the moment it is due
         scheduled_at: schedule.and_then(|_| job.id.as_str().rsplit(':').next()?.parse().ok()),
+        traceparent: trace.as_ref().map(TraceContext::traceparent),
+        tracestate: trace.and_then(|trace| trace.state).map(|state| state.to_string()),
         idempotency_key: None,
     };
     Envelope { job: head, data: &job.data, children: children.map(Children::of) }

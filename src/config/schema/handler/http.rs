@@ -34,7 +34,7 @@ pub(super) const HTTP: &[Key] = &[
 ];
 
 /// Values may be kept as secrets.
-pub(super) const HEADERS: Shape = Named("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", &super::VALUE);
+pub(in crate::config::schema) const HEADERS: Shape = Named("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", &super::VALUE);
 
 const BATCH: &[Key] = &[
     key("max", Whole(1, 10_000), "50", "Jobs in one call at most."),

@@ -5,6 +5,7 @@ mod program;
 mod redis;
 mod smtp;
 
+pub(super) use self::http::HEADERS;
 use super::Shape::{Duration, Either, Off, Secret, Table, Whole};
 use super::{ANY_TEXT, Key, Shape, key, optional};
 use crate::config::Answer;

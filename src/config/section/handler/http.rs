@@ -17,8 +17,16 @@ use crate::config::units::show_duration;
 use crate::config::{AllowedHost, Batch, HttpHandler, PemFile, Secret};
 
 /// Headers that only the request itself can know, and content we decide on.
-const OWN_HEADERS: [&str; 7] =
-    ["content-length", "content-type", "connection", "idempotency-key", "traceparent", "transfer-encoding", "upgrade"];
+const OWN_HEADERS: [&str; 8] = [
+    "content-length",
+    "content-type",
+    "connection",
+    "idempotency-key",
+    "traceparent",
+    "tracestate",
+    "transfer-encoding",
+    "upgrade",
+];
 
 pub(super) fn http(item: &Item) -> Option<HttpHandler> {
     let url = item.child("url");
@@ -85,7 +93,7 @@ fn socket(item: &Item) -> Option<PathBuf> {
 }
 
 /// Who vouches for the endpoint at this url.
-fn authorities(item: &Item, url: Option<&str>) -> Option<PemFile> {
+pub(in crate::config::section) fn authorities(item: &Item, url: Option<&str>) -> Option<PemFile> {
     if item.is_given() && url.is_some_and(|url| url.starts_with("http:")) {
         item.warn("ca says nothing: url is http, without TLS", "remove it, or write https");
     }
@@ -93,7 +101,7 @@ fn authorities(item: &Item, url: Option<&str>) -> Option<PemFile> {
 }
 
 /// `handler` is the table that may say more about the host.
-pub(super) fn check_url(item: &Item, url: &str, handler: Option<&Item>) {
+pub(in crate::config::section) fn check_url(item: &Item, url: &str, handler: Option<&Item>) {
     let shown = format!("{:?}", mask_urls(url));
     let refuse = |message: String, help: &str| item.error(message, help);
     let rest = match url.split_once("://") {
@@ -215,7 +223,7 @@ pub(super) fn breaker(item: &Item, default: Option<Breaker>) -> Option<Breaker> 
 }
 
 /// Header names are tokens of HTTP; values may be kept as secrets.
-pub(super) fn headers(item: &Item) -> BTreeMap<String, String> {
+pub(in crate::config::section) fn headers(item: &Item) -> BTreeMap<String, String> {
     let mut headers = BTreeMap::new();
     for (name, value) in item.entries() {
         let legal = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);

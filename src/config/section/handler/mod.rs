@@ -8,7 +8,7 @@ use crate::config::section::is_placeholder;
 use crate::config::{Handler, LogHandler};
 
 mod command;
-mod http;
+pub(super) mod http;
 mod process;
 mod program;
 mod redis;
