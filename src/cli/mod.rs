@@ -10,6 +10,7 @@ mod enqueue;
 mod error;
 mod exec;
 mod exit;
+mod first;
 mod flow;
 mod healthcheck;
 mod input;
@@ -119,6 +120,7 @@ pub fn main() -> ExitCode {
             return if message.use_stderr() { Exit::Usage } else { Exit::Done }.into();
         }
     };
+    first::end_by_signals(&cli.verb);
     let mut session = Session::new(cli.global);
     let result = dispatch(cli.verb, &mut session).and_then(|exit| {
         session.out.flush()?;
