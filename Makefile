@@ -1,4 +1,4 @@
-.PHONY: help run test fault golden golden-data lint setup bench check-deps
+.PHONY: help run test container-test fault golden golden-data lint setup bench check-deps
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -8,6 +8,9 @@ run: ## build and start the demo: embedded Redis, five queues, a trickle of jobs
 
 test: setup lint ## everything a change has to pass
 	@scripts/test.sh
+
+container-test: setup ## build the images and run the compose file with docker or podman; minutes
+	@scripts/container-test.sh
 
 fault: setup ## the fault tests, those that take minutes too
 	@OXHERD_SOAK=1 scripts/test.sh --test fault

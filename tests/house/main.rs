@@ -1,6 +1,7 @@
 //! The house rules that reading the source can check: which room may know which, and what is
 //! deliberately absent. When a rule and the code disagree, one of the two is wrong.
 
+mod container;
 mod proofs;
 
 use std::fmt::Write as _;
