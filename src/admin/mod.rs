@@ -25,6 +25,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::config::{self, Config};
 use crate::daemon::{Error, Guest, Stopping};
+use crate::engine::Handle;
 use auth::Rules;
 use feed::Source;
 use hub::Hub;
@@ -63,7 +64,7 @@ impl Service {
 }
 
 impl Guest for Service {
-    fn start(&mut self) -> Result<(), Error> {
+    fn start(&mut self, _engine: &Handle) -> Result<(), Error> {
         let admin = &self.config;
         let refused = |source| Error::Listen { key: "admin.listen", address: admin.listen, source };
         let listener = TcpListener::bind(admin.listen).map_err(refused)?;

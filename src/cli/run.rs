@@ -8,7 +8,7 @@ use super::session::{Session, runtime};
 use super::{Error, Exit, value};
 use crate::admin;
 use crate::config;
-use crate::daemon::{Daemon, Guest, Logging};
+use crate::daemon::{Daemon, Guest, Logging, Manager};
 use crate::engine::{Scheduling, Until};
 use crate::job::QueueName;
 
@@ -58,7 +58,8 @@ impl Run {
         for warning in &warnings {
             crate::daemon::log_problem(warning);
         }
-        let guests = admin::Service::new(&config).map(|service| Box::new(service) as Box<dyn Guest>);
+        let service = admin::Service::new(&config).map(|service| Box::new(service) as Box<dyn Guest>);
+        let manager = Manager::from_env(&config).map(|manager| Box::new(manager) as Box<dyn Guest>);
         let daemon = Daemon {
             config,
             sources,
@@ -71,7 +72,7 @@ impl Run {
                 _ => Scheduling::Beside,
             },
             until: Until { drained: self.drain, max_jobs: self.max_jobs, max_time: self.max_time },
-            guests: guests.into_iter().collect(),
+            guests: manager.into_iter().chain(service).collect(),
         };
         let runtime = runtime()?;
         let ending = runtime.block_on(daemon.run());

@@ -6,14 +6,18 @@ use std::pin::Pin;
 
 use super::{Error, Reload};
 use crate::config::Config;
+use crate::engine::Handle;
 
 /// Ends when a guest has gone.
 pub type Stopping = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// One such service. It also ends when it is dropped.
 pub trait Guest: Send {
-    /// Begins. An error keeps the daemon from starting.
-    fn start(&mut self) -> Result<(), Error>;
+    /// Begins; the engine does so right after. An error keeps the daemon from starting.
+    fn start(&mut self, engine: &Handle) -> Result<(), Error>;
+
+    /// The configuration is read again; [`Guest::reloaded`] follows.
+    fn reloading(&self) {}
 
     /// Another configuration is in force; what only a start reads is in it as it was.
     fn reconfigure(&self, config: &Config);

@@ -11,6 +11,7 @@ pub mod escape;
 mod guest;
 pub mod journal;
 pub mod logging;
+mod manager;
 mod orphans;
 mod reload;
 mod signals;
@@ -21,6 +22,7 @@ pub use command::Command;
 pub use error::Error;
 pub use guest::{Guest, Stopping};
 pub use logging::Logging;
+pub use manager::Manager;
 use orphans::Orphans;
 use reload::Reloads;
 pub use reload::{Reload, log_problem};
@@ -100,10 +102,10 @@ impl Daemon {
             Some(config) => Some(callbacks::Server::start(config, engine.callbacks()).await?),
             None => None,
         };
-        for guest in &mut self.guests {
-            guest.start()?;
-        }
         let handle = engine.handle();
+        for guest in &mut self.guests {
+            guest.start(&handle)?;
+        }
         let mut running = tokio::spawn(engine.run_here());
         // answered once earlier incarnations' locks are released and the queues are worked
         let mut started = std::pin::pin!(handle.snapshot());

@@ -115,6 +115,7 @@ impl Daemon {
         reloads.again = false;
         reloads.number += 1;
         let number = reloads.number;
+        self.guests.iter().for_each(|guest| guest.reloading());
         reloads.tell(&Reload::new(number, Outcome::UnderWay));
         let (sources, running, handle) = (self.sources.clone(), self.config.clone(), handle.clone());
         reloads.under_way =

@@ -353,6 +353,12 @@ impl Handle {
         self.phase.borrow().phase
     }
 
+    /// Waits until the engine is this far on its way to the end, or has ended. Cancel safe.
+    pub async fn reached(&self, phase: Phase) {
+        // an error is the end
+        let _ = self.phase.clone().wait_for(|snapshot| snapshot.phase >= phase).await;
+    }
+
     /// What every slot is doing; none once the engine has ended.
     pub async fn snapshot(&self) -> Option<Snapshot> {
         let (answer, snapshot) = tokio::sync::oneshot::channel();

@@ -23,5 +23,6 @@ mod run;
 mod schedule_verbs;
 mod schedules;
 mod seed;
+mod service;
 mod transfer;
 mod watch;
