@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what `make test` needs: a Redis server, Node with the BullMQ clients, Python with its client, PHP, Chromium.
+# Installs what `make test` needs: a Redis server, Node with the BullMQ clients, Python with its client, PHP, Chromium,
+# systemd-analyze.
 # Quick when all is there. What it downloads lands in .cache and in tests/interop/node/node_modules.
 set -eu
 cd "$(dirname "$0")/.."
@@ -36,6 +37,7 @@ done
 [ $browser != none ] || apt chromium
 
 command -v php >/dev/null 2>&1 || apt php-cli
+command -v systemd-analyze >/dev/null 2>&1 || apt systemd
 command -v awk >/dev/null 2>&1 || apt mawk
 
 if ! cmp -s $python_dir/requirements.txt .cache/python/installed; then

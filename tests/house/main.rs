@@ -3,6 +3,7 @@
 
 mod container;
 mod proofs;
+mod units;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
