@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 .PHONY: help run test container-test fault golden golden-data lint setup bench check-deps
+=======
+.PHONY: help run test fault golden golden-data lint setup service-test bench check-deps
+>>>>>>> 4b0ed13 (scripts: make service-test brings the units up in a container with systemd)
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -28,6 +32,9 @@ lint: ## formatting, clippy with warnings as errors, and the library without the
 
 setup: ## install what the tests need: a Redis server, the Node and Python clients
 	@scripts/setup-tests.sh
+
+service-test: ## the systemd units for real: reload, watchdog, sandbox, in a container with systemd (needs root)
+	@scripts/service-test.sh
 
 bench: ## measure against the neighbours on one Redis and print the ratios
 	@scripts/bench.sh

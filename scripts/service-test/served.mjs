@@ -1,0 +1,1 @@
+export default async (job) => ({ sum: job.data.numbers.reduce((sum, number) => sum + number, 0) });
