@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-.PHONY: help run test container-test fault golden golden-data lint setup bench check-deps
-=======
-.PHONY: help run test fault golden golden-data lint setup service-test bench check-deps
->>>>>>> 4b0ed13 (scripts: make service-test brings the units up in a container with systemd)
+.PHONY: help run test container-test service-test fault golden golden-data lint setup bench check-deps
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
