@@ -1,6 +1,6 @@
 //! `oxherd config`: what is in effect after all layers, and what may be written.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 use super::session::Session;
 use super::{Error, Exit};
@@ -9,28 +9,41 @@ use crate::config;
 #[derive(Subcommand)]
 pub enum Verb {
     /// Print the effective configuration, secrets masked
-    Show,
+    Show(Show),
     /// Print a JSON Schema of the configuration, with which an editor completes and checks files
     Schema,
+}
+
+#[derive(Args)]
+pub struct Show {
+    /// Say behind each value where it comes from: file, line and column, variable, flag or default
+    #[arg(long)]
+    origin: bool,
 }
 
 impl Verb {
     pub fn execute(self, session: &mut Session) -> Result<Exit, Error> {
         match self {
-            Self::Show => show(session),
+            Self::Show(show) => show.execute(session),
             Self::Schema => schema(session),
         }
     }
 }
 
-fn show(session: &mut Session) -> Result<Exit, Error> {
-    let (config, _) = config::load(&session.sources(false))?;
-    if session.out.is_json() {
-        session.out.json(&config::show_json(&config))?;
-    } else {
-        session.out.line(config::show(&config).trim_end())?;
+impl Show {
+    fn execute(self, session: &mut Session) -> Result<Exit, Error> {
+        let (config, origins) = config::load_with_origins(&session.sources(false))?;
+        if session.out.is_json() {
+            session.out.json(&match self.origin {
+                true => config::show_origins_json(&config, &origins),
+                false => config::show_json(&config),
+            })?;
+        } else {
+            let text = if self.origin { config::show_origins(&config, &origins) } else { config::show(&config) };
+            session.out.line(text.trim_end())?;
+        }
+        Ok(Exit::Done)
     }
-    Ok(Exit::Done)
 }
 
 /// The same with `--json`, on one line.

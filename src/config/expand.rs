@@ -52,6 +52,14 @@ pub fn expand(text: &str, env: &BTreeMap<String, String>) -> Result<Option<Strin
     if wrong.is_empty() { Ok(Some(out)) } else { Err(wrong) }
 }
 
+/// The names of the variables in a text that [`expand`] takes.
+pub fn variables(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices("${").filter(|(at, _)| !text[..*at].ends_with('$')).filter_map(|(at, _)| {
+        let inside = text[at + 2..].split('}').next()?;
+        Some(inside.split_once(":-").map_or(inside, |(name, _)| name))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +84,7 @@ mod tests {
             assert_eq!(expand(text, &env()), Ok(Some(want.to_owned())), "{text}");
         }
         assert_eq!(expand("$HOST {queue}", &env()), Ok(None));
+        assert_eq!(variables("${HOST}:${PORT:-80}$${PLAIN} $X").collect::<Vec<_>>(), ["HOST", "PORT"]);
     }
 
     #[test]

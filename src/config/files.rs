@@ -104,6 +104,7 @@ impl<'a> Reader<'a> {
         // an editor's mark of UTF-8 says nothing
         let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
         let (document, wrong) = Document::parse(name.clone(), &directory, text);
+        let document = Document { is_included: from.is_some(), ..document };
         self.problems.extend(wrong);
         let includes = self.includes(&document);
         self.seen.push(real.clone());

@@ -10,7 +10,8 @@ use super::error::{Error, Problem};
 use super::files::Reader;
 use super::invalid::split;
 use super::layer;
-use super::locate::Half;
+use super::locate::{Half, Sources};
+use super::origin::Origins;
 use super::read::{Context, Item, any_error, sort};
 use super::section;
 use super::{Config, Queue, Status};
@@ -55,6 +56,17 @@ pub fn files(options: &LoadOptions) -> Vec<PathBuf> {
 /// Loads the configuration. Beside it stand the warnings; with any error there is none, and
 /// the error holds all problems found, warnings included.
 pub fn load(options: &LoadOptions) -> Result<(Config, Vec<Problem>), Error> {
+    let (config, problems, _) = read(options);
+    if any_error(&problems) { Err(Error { problems }) } else { Ok((config, problems)) }
+}
+
+/// Loads the configuration, and what is needed to say where each of its values comes from.
+pub fn load_with_origins(options: &LoadOptions) -> Result<(Config, Origins), Error> {
+    let (config, problems, sources) = read(options);
+    if any_error(&problems) { Err(Error { problems }) } else { Ok((config, Origins::new(sources, options))) }
+}
+
+fn read(options: &LoadOptions) -> (Config, Vec<Problem>, Sources) {
     let env: BTreeMap<String, String> = options.env.iter().cloned().collect();
     let mut problems = Vec::new();
     let mut reader = Reader::new(&env);
@@ -72,7 +84,7 @@ pub fn load(options: &LoadOptions) -> Result<(Config, Vec<Problem>), Error> {
     let config = settle(&tree, options, &context);
     let mut problems = context.problems.into_inner();
     sort(&mut problems, &sources);
-    if any_error(&problems) { Err(Error { problems }) } else { Ok((config, problems)) }
+    (config, problems, sources)
 }
 
 /// Where a file is looked for, in this order.
@@ -91,10 +103,6 @@ fn search(options: &LoadOptions, env: &BTreeMap<String, String>) -> Vec<PathBuf>
 fn settle(tree: &Value, options: &LoadOptions, context: &Context) -> Config {
     validate::unknown_keys(tree, context);
     let top = Item::top(tree, context);
-    let listed = top.child("defaults").child("list");
-    if listed.is_given() {
-        listed.wrong_name("[defaults] can hold no list: each is one queue's own", "write it in [queues.NAME.list]");
-    }
     let nameless = QueueName::new("defaults").expect("a plain word is a legal name");
     let defaults = section::queue::queue(&top.child("defaults"), Queue::new(nameless));
     let defaults = Queue { list: None, ..defaults };

@@ -37,6 +37,8 @@ pub enum Kind {
 pub struct Document {
     /// As the operator named it.
     pub name: String,
+    /// Another file names it; else the operator did.
+    pub is_included: bool,
     /// Against which relative paths in the file are taken.
     pub directory: PathBuf,
     pub text: String,
@@ -73,7 +75,8 @@ impl Document {
     #[must_use]
     pub fn parse(name: String, directory: &Path, text: String) -> (Self, Vec<Problem>) {
         let (root, errors) = parse(&text);
-        let mut document = Self { name, directory: directory.to_owned(), text, root, broken_lines: Vec::new() };
+        let directory = directory.to_owned();
+        let mut document = Self { name, is_included: false, directory, text, root, broken_lines: Vec::new() };
         let problems = document.syntax_problems(errors);
         if !document.broken_lines.is_empty() {
             document.read_around();

@@ -36,6 +36,8 @@ pub mod load;
 #[cfg(feature = "daemon")]
 mod locate;
 #[cfg(feature = "daemon")]
+mod origin;
+#[cfg(feature = "daemon")]
 mod path;
 #[cfg(feature = "daemon")]
 mod programs;
@@ -68,7 +70,9 @@ pub use invalid::Invalid;
 pub(crate) use kept::keep;
 pub use list::{List, ListMode, Payload, Side};
 #[cfg(feature = "daemon")]
-pub use load::{LoadOptions, files, load, process_env};
+pub use load::{LoadOptions, files, load, load_with_origins, process_env};
+#[cfg(feature = "daemon")]
+pub use origin::Origins;
 #[cfg(feature = "daemon")]
 pub use programs::missing as missing_programs;
 pub use queue::{Placement, Queue, RateLimit, Unmatched};
@@ -77,7 +81,7 @@ pub use schedule::{CatchUp, Overlap, Schedule};
 #[cfg(feature = "daemon")]
 pub use schema::json_schema;
 #[cfg(feature = "daemon")]
-pub use show::{show, show_json, show_schedule};
+pub use show::{show, show_json, show_origins, show_origins_json, show_schedule};
 pub use status::{Status, StatusFormat, StatusStream};
 pub use traces::Traces;
 pub use zone::local_zone;

@@ -9,6 +9,17 @@ pub enum Step {
     Index(usize),
 }
 
+impl Step {
+    /// The name of a key.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Key(name) => Some(name),
+            Self::Index(_) => None,
+        }
+    }
+}
+
 /// Where in the tree; empty is the top. Written `queues.email.routes."a b"`, `argv[1]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyPath(pub Vec<Step>);
@@ -36,11 +47,7 @@ impl KeyPath {
     /// The last name, or the name of the list for an element.
     #[must_use]
     pub fn name(&self) -> &str {
-        let last = self.0.iter().rev().find_map(|step| match step {
-            Step::Key(name) => Some(name.as_str()),
-            Step::Index(_) => None,
-        });
-        last.unwrap_or("the configuration")
+        self.0.iter().rev().find_map(Step::name).unwrap_or("the configuration")
     }
 
     fn step(&self, step: Step) -> Self {

@@ -4,6 +4,7 @@
 mod admin;
 mod app;
 mod handler;
+mod origin;
 mod traces;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,8 @@ use super::{
 };
 use crate::job::schedule::local;
 use crate::job::{Backoff, BackoffKind, Keep, UnixMillis};
+
+pub use self::origin::{show_origins, show_origins_json};
 
 const COVERED: &str = "***";
 

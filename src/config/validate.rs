@@ -46,6 +46,10 @@ fn unknown(name: &str, value: &Value, shape: &Shape, path: &KeyPath) -> Problem 
         [] => Problem::error(format!("unknown key {name:?}")),
         _ => Problem::error(format!("unknown key {name:?} in [{parent}]")),
     };
+    if path.to_string() == "defaults.list" {
+        return Problem::error("[defaults] can hold no list: each is one queue's own")
+            .with_help("write it in [queues.NAME.list]");
+    }
     if let Some(near) = nearest(name, known.iter().copied()) {
         return problem.with_help(format!("did you mean {near:?}?"));
     }

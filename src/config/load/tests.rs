@@ -4,6 +4,7 @@ mod callbacks;
 mod housekeeping;
 mod http;
 mod lists;
+mod origins;
 mod schedules;
 mod smtp;
 mod status;
@@ -997,10 +998,11 @@ fn what_is_shown_has_every_key_there_is() {
     assert_eq!(keys(&shown["admin"]["events"]), known(root.child("admin").unwrap().child("events").unwrap(), &[]));
     // user and password stand in the URL
     assert_eq!(keys(&shown["redis"]), known(root.child("redis").unwrap(), &["username", "password"]));
-    assert_eq!(keys(&shown["queues"]["q"]), known(root.child("defaults").unwrap(), &["list"]));
+    assert_eq!(keys(&shown["queues"]["q"]), known(root.child("defaults").unwrap(), &[]));
+    let queue = root.child("queues").unwrap().child("l").unwrap();
     let foreign = ["lock", "expires_after", "metrics", "placement", "keep_completed"];
-    assert_eq!(keys(&shown["queues"]["l"]), known(root.child("defaults").unwrap(), &foreign));
-    assert_eq!(keys(&shown["queues"]["l"]["list"]), known(root.child("defaults").unwrap().child("list").unwrap(), &[]));
+    assert_eq!(keys(&shown["queues"]["l"]), known(queue, &foreign));
+    assert_eq!(keys(&shown["queues"]["l"]["list"]), known(queue.child("list").unwrap(), &[]));
     // cron is there instead
     let schedule = root.child("schedules").unwrap().child("s").unwrap();
     assert_eq!(keys(&shown["schedules"]["s"]), known(schedule, &["every"]));

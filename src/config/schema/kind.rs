@@ -34,24 +34,14 @@ impl Key {
     #[must_use]
     pub fn kind(&self) -> String {
         let without = match self.without {
-            Without::Default(_) => self.default().map(|value| format!("default {}", toml(&value))),
+            Without::Default(text) if self.default().is_some_and(|value| value.is_string()) => {
+                Some(format!("default {text:?}"))
+            }
+            Without::Default(text) => Some(format!("default {text}")),
             Without::Nothing => None,
             Without::Refused => Some("required".to_owned()),
         };
         [Some(self.shape.kind()), without].into_iter().flatten().collect::<Vec<_>>().join("; ")
-    }
-}
-
-/// A value as TOML has it on one line.
-fn toml(value: &serde_json::Value) -> String {
-    match value {
-        serde_json::Value::Object(members) if members.is_empty() => "{}".to_owned(),
-        serde_json::Value::Object(members) => {
-            let members: Vec<String> =
-                members.iter().map(|(name, value)| format!("{name} = {}", toml(value))).collect();
-            format!("{{ {} }}", members.join(", "))
-        }
-        plain => plain.to_string(),
     }
 }
 

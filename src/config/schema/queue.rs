@@ -7,9 +7,6 @@ use super::{DURATION_OR_OFF, Key, MOST, POINTER, Shape, TEXT, key, optional, req
 /// What a queue or schedule may be called.
 pub(super) const LEGAL_NAME: &str = "^[^:]+$";
 
-/// A queue of `[queues]`: `[defaults]` can hold no list, and says so itself.
-pub(super) const QUEUE_LIST: Shape = Table(QUEUE);
-
 pub(super) const QUEUE: &[Key] = &[
     key("concurrency", Whole(1, 10_000), "5", "Jobs at once in this process."),
     key("attempts", Whole(1, MOST), "3", "Total tries of a job."),
@@ -49,8 +46,15 @@ pub(super) const QUEUE: &[Key] = &[
         "Where jobs wait while the queue is paused: as BullMQ 5 or 6 has it, or as the client that opened it last.",
     ),
     optional("status", Table(QUEUE_STATUS), "What [status] says, but for this queue."),
+    // the last one, see DEFAULTS
     optional("list", Table(LIST), "The queue is a plain Redis list, filled by programs that know nothing of queues."),
 ];
+
+/// What `[defaults]` can hold: a list is one queue's own.
+pub(super) const DEFAULTS: &[Key] = match QUEUE {
+    [common @ .., _list] => common,
+    [] => &[],
+};
 
 const BACKOFF: &[Key] = &[
     BACKOFF_TYPE,

@@ -4,7 +4,7 @@ use super::Shape::{
     Duration, Either, Flag, List, Named, Number, Off, One, Secret, Size, Table, Text, Whole, Word, Words,
 };
 use super::handler::{HANDLER, HEADERS};
-use super::queue::{LEGAL_NAME, QUEUE, QUEUE_LIST};
+use super::queue::{DEFAULTS, LEGAL_NAME, QUEUE};
 use super::schedule::SCHEDULE;
 use super::{ADDRESS, ANY_TEXT, DURATION_OR_OFF, Key, PATH, Shape, TEXT, TEXTS, URL, ZONE, key, optional, required};
 use crate::config::Status;
@@ -13,8 +13,8 @@ use crate::config::Status;
 pub const ROOT: Shape = Table(&[
     optional("include", TEXTS, "More files, relative to this one; * and ? stand for characters within one name."),
     optional("redis", Table(REDIS), "Where Redis is, and how its keys begin."),
-    optional("defaults", Table(QUEUE), "What every queue inherits; what a producer stored with a job wins over it."),
-    optional("queues", Named(LEGAL_NAME, &QUEUE_LIST), "The queues that are worked, by name."),
+    optional("defaults", Table(DEFAULTS), "What every queue inherits; what a producer stored with a job wins over it."),
+    optional("queues", Named(LEGAL_NAME, &Table(QUEUE)), "The queues that are worked, by name."),
     optional("handlers", Named(".", &One(HANDLER)), "What does the jobs, by name; the kind is the name of its table."),
     optional("schedules", Named(LEGAL_NAME, &Table(SCHEDULE)), "Jobs that come again and again, by name."),
     optional("status", Table(STATUS), "Messages that are published whenever a job changes state."),

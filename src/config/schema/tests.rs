@@ -1,3 +1,5 @@
+mod agreement;
+
 use super::*;
 
 #[test]
@@ -19,34 +21,78 @@ fn the_nearest_name_is_found_and_far_ones_are_not() {
     assert_eq!(nearest("queue", ROOT.names().unwrap()), Some("queues"));
 }
 
-/// Every key of every table, with the path of the table; what the operator names is `x`.
-fn every_key() -> Vec<(String, &'static Key)> {
-    fn visit(shape: &'static Shape, path: &str, keys: &mut Vec<(String, &'static Key)>) {
-        match shape {
-            Named(_, below) => visit(below, &format!("{path}.x"), keys),
-            List(below) => visit(below, path, keys),
-            Either(shapes) => shapes.iter().for_each(|shape| visit(shape, path, keys)),
-            _ => {
-                for key in shape.keys().unwrap_or_default() {
-                    keys.push((path.to_owned(), key));
-                    visit(&key.shape, format!("{path}.{}", key.name).trim_start_matches('.'), keys);
-                }
-            }
-        }
-    }
-    let mut keys = Vec::new();
-    visit(&ROOT, "", &mut keys);
-    keys
+#[test]
+fn every_entry_is_a_sentence_that_is_shown_with_its_kind() {
+    let mut keys = 0;
+    visit(&ROOT, &mut Vec::new(), &mut |path, shape, key| {
+        let Some(Key { about, .. }) = key else { return };
+        keys += 1;
+        let begins = about.starts_with(|c: char| c.is_uppercase() || !c.is_alphabetic());
+        let begins = begins || ["false", "off", "true"].iter().any(|word| about.starts_with(word));
+        let ends = about.ends_with('.') || about.ends_with('…');
+        assert!(begins && ends && about.len() < 160, "{path:?}: {about}");
+        assert!(!shape.kind().is_empty());
+    });
+    assert!(keys > 200, "only {keys} keys");
 }
 
 #[test]
-fn every_entry_is_a_sentence() {
-    let keys = every_key();
-    assert!(keys.len() > 200, "only {} keys", keys.len());
-    for (path, Key { name, about, .. }) in keys {
-        let begins = about.starts_with(|c: char| c.is_uppercase() || !c.is_alphabetic());
-        let begins = begins || ["false", "off"].iter().any(|word| about.starts_with(word));
-        let ends = about.ends_with('.') || about.ends_with('…');
-        assert!(begins && ends && about.len() < 160, "{path}.{name}: {about}");
+fn kinds_say_what_may_be_written() {
+    let kind = |path: &str| {
+        let mut steps = path.split('.').peekable();
+        let mut keys = ROOT.keys().unwrap();
+        loop {
+            let name = steps.next().unwrap();
+            let key = keys.iter().find(|key| key.name == name).unwrap();
+            if steps.peek().is_none() {
+                return key.kind();
+            }
+            keys = key.shape.keys().unwrap();
+        }
+    };
+    for (path, shown) in [
+        ("include", "text, or a list of such"),
+        ("redis.password", "secret"),
+        ("redis.at_start", "\"wait\" or \"fail\"; default \"wait\""),
+        ("defaults.concurrency", "whole number from 1 to 10000; default 5"),
+        ("defaults.global_concurrency", "whole number from 1 to 4294967295, or false; default false"),
+        (
+            "defaults.keep_failed",
+            "true or false, whole number from 0 to 4294967295, or table; default { count = 500, age = \"7d\" }",
+        ),
+        ("app.cache.jitter", "number from 0 to 1; default 0.1"),
+        ("callbacks.listen", "address and port; required"),
+        ("shutdown.drain", "duration; default \"25s\""),
+    ] {
+        assert_eq!(kind(path), shown, "{path}");
+    }
+}
+
+/// Goes through every place a value can stand at; what the operator names gets a legal name.
+fn visit(
+    shape: &'static Shape,
+    path: &mut Vec<String>,
+    each: &mut dyn FnMut(&[String], &'static Shape, Option<&'static Key>),
+) {
+    let mut below = |name: &str, shape: &'static Shape, key: Option<&'static Key>| {
+        path.push(name.to_owned());
+        each(path, shape, key);
+        visit(shape, path, each);
+        path.pop();
+    };
+    match shape {
+        Named(names, shape) => below(legal(names), shape, None),
+        Either(shapes) => shapes.iter().for_each(|shape| visit(shape, path, each)),
+        Table(keys) | One(keys) => keys.iter().for_each(|key| below(key.name, &key.shape, Some(key))),
+        _ => {}
+    }
+}
+
+/// A name that matches.
+fn legal(names: &str) -> &'static str {
+    match names {
+        "^[0-9]{1,3}$" => "75",
+        "^[1-5][0-9][0-9]$" => "404",
+        _ => "x",
     }
 }
