@@ -39,6 +39,9 @@ done
 command -v php >/dev/null 2>&1 || apt php-cli
 command -v systemd-analyze >/dev/null 2>&1 || apt systemd
 command -v awk >/dev/null 2>&1 || apt mawk
+for tool in zsh fish mandoc; do
+    command -v $tool >/dev/null 2>&1 || apt $tool
+done
 
 if ! cmp -s $python_dir/requirements.txt .cache/python/installed; then
     rm -rf .cache/python

@@ -51,7 +51,7 @@ impl Error {
             Self::Config(_) | Self::Handler(_) => Exit::Refused,
             Self::Store(error) => store_exit(error),
             Self::Daemon(error) => daemon_exit(error),
-            Self::Output(_) => Exit::Internal,
+            Self::Output(error) => io_exit(error),
             Self::Start { source, .. } => io_exit(source),
         }
     }

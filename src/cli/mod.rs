@@ -3,6 +3,7 @@
 mod bench;
 mod bulk;
 mod check;
+mod completions;
 mod config;
 mod consent;
 mod doctor;
@@ -13,9 +14,11 @@ mod exit;
 mod first;
 mod flow;
 mod healthcheck;
+mod init;
 mod input;
 mod job;
 mod list;
+mod man;
 mod print;
 mod progress;
 mod queue;
@@ -104,9 +107,12 @@ enum Verb {
     Bench(bench::Bench),
     /// Exit 0 when Redis answers, 1 when not; for containers
     Healthcheck(healthcheck::Healthcheck),
-    /// Show the configuration in effect
+    /// Show the configuration in effect, or what may be written in one
     #[command(subcommand)]
     Config(config::Verb),
+    Init(init::Init),
+    Completions(completions::Completions),
+    Man(man::Man),
     /// Print the version
     Version,
 }
@@ -152,6 +158,9 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<Exit, Error> {
         Verb::Bench(bench) => bench.execute(session),
         Verb::Healthcheck(healthcheck) => healthcheck.execute(session),
         Verb::Config(verb) => verb.execute(session),
+        Verb::Init(init) => init.execute(session),
+        Verb::Completions(completions) => completions.execute(session),
+        Verb::Man(man) => man.execute(session),
         Verb::Version => version(session),
     }
 }

@@ -36,6 +36,8 @@ pub mod load;
 #[cfg(feature = "daemon")]
 mod locate;
 #[cfg(feature = "daemon")]
+pub mod manual;
+#[cfg(feature = "daemon")]
 mod origin;
 #[cfg(feature = "daemon")]
 mod path;

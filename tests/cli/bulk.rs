@@ -195,8 +195,8 @@ fn thousands_are_done_in_one_go() {
     assert_eq!(redis.call(&["ZCARD", "bull:many:failed"]), "100");
 }
 
-/// Runs the binary on a terminal and answers its question.
-fn on_a_terminal(oxherd: &Oxherd, words: &[&str], answer: &str) -> (Ended, String) {
+/// Runs the binary on a terminal and answers its question. Answers what was asked, too.
+pub fn on_a_terminal(oxherd: &Oxherd, words: &[&str], answer: &str) -> (Ended, String) {
     let terminal = nix::pty::openpty(None, None).unwrap();
     let mut command = oxherd.command(words);
     command.stdin(Stdio::from(terminal.slave.try_clone().unwrap())).stdout(Stdio::piped());

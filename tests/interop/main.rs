@@ -11,6 +11,7 @@ mod board;
 mod browser;
 mod callback;
 mod cron;
+mod editor;
 mod everything;
 mod fleet;
 mod flows;

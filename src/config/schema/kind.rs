@@ -21,7 +21,9 @@ impl Shape {
                 either(&quoted, " or ")
             }
             Self::Secret => "secret".to_owned(),
-            Self::Table(_) | Self::One(_) | Self::Named(..) | Self::Words(_) => "table".to_owned(),
+            Self::Table(_) | Self::One(_) => "table".to_owned(),
+            Self::Named(_, shape) => format!("table of NAME = {}", shape.kind()),
+            Self::Words(_) => "table of NAME = text".to_owned(),
             Self::List(element) => format!("{}, or a list of such", element.kind()),
             Self::Either(shapes) => either(&shapes.iter().map(Self::kind).collect::<Vec<_>>(), ", or "),
             Self::Any => "any value".to_owned(),
