@@ -12,7 +12,9 @@ use crate::config;
 use crate::config::{Problem, Severity};
 use crate::daemon::escape;
 
-/// Prints every problem with file, line and column. Exit 0 when there is no error, else 78.
+/// Read and validate the configuration, without network
+///
+/// Every problem is printed with file, line and column. Exit 0 when there is no error, else 78.
 #[derive(Args)]
 pub struct Check {}
 

@@ -34,10 +34,8 @@ impl Show {
     fn execute(self, session: &mut Session) -> Result<Exit, Error> {
         let (config, origins) = config::load_with_origins(&session.sources(false))?;
         if session.out.is_json() {
-            session.out.json(&match self.origin {
-                true => config::show_origins_json(&config, &origins),
-                false => config::show_json(&config),
-            })?;
+            let origins = self.origin.then(|| config::show_origins_json(&config, &origins));
+            session.out.json(&origins.unwrap_or_else(|| config::show_json(&config)))?;
         } else {
             let text = if self.origin { config::show_origins(&config, &origins) } else { config::show(&config) };
             session.out.line(text.trim_end())?;

@@ -16,7 +16,7 @@ use crate::job::options::MAX_PRIORITY;
 use crate::job::{Backoff, Deduplication, JobId, JobOptions, NewJob, ParentRef, QueueName};
 use crate::store::{Queue, Store, check_job};
 
-/// Adds one job and prints its id, many with --from, or a tree of jobs with --flow.
+/// Add a job and print its id, many with --from, or a tree of jobs with --flow
 ///
 /// A line of the file is {"name": "welcome", "data": {…}, "opts": {…}}; opts are BullMQ's, times in
 /// milliseconds. The options below hold for lines that do not say otherwise. A line that cannot be

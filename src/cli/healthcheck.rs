@@ -12,7 +12,9 @@ use crate::store::Embedding;
 /// Containers give a check a few seconds; ours must have its answer before.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Exit 0 when the configuration can be read and Redis answers within two seconds, else 1.
+/// Exit 0 when Redis answers, 1 when not; for containers
+///
+/// The configuration has to be readable, and Redis to answer within two seconds.
 #[derive(Args)]
 pub struct Healthcheck {}
 

@@ -83,12 +83,9 @@ enum LogFormat {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Start the daemon in the foreground
     Run(run::Run),
-    /// Read and validate the configuration, without network (exit 0 or 78)
     Check(check::Check),
     Doctor(doctor::Doctor),
-    /// Run one job through its real handler without Redis, or check a program that is to do jobs
     Exec(exec::Exec),
     /// Look at queues, and pause, limit or empty them
     #[command(subcommand)]
@@ -99,13 +96,9 @@ enum Verb {
     /// Look at jobs that come again and again, and make, pause and remove schedules
     #[command(subcommand)]
     Schedule(schedule::Verb),
-    /// Follow status changes live
     Watch(watch::Watch),
-    /// Make a token with which a page sees the messages of one tenant
     Token(token::Token),
-    /// Measure this machine: no-op jobs through the whole path
     Bench(bench::Bench),
-    /// Exit 0 when Redis answers, 1 when not; for containers
     Healthcheck(healthcheck::Healthcheck),
     /// Show the configuration in effect, or what may be written in one
     #[command(subcommand)]

@@ -15,7 +15,9 @@ use crate::job::QueueName;
 /// Longest wait for code that does not notice that everything else has ended.
 const LEFTOVERS: Duration = Duration::from_secs(1);
 
-/// Works the configured queues until told to stop.
+/// Start the daemon in the foreground
+///
+/// It works the configured queues until told to stop.
 ///
 /// TERM or INT: take nothing new, let run, then cancel, then hand back; a second one hands back at
 /// once, as QUIT does. HUP: read the configuration again. USR1: take nothing new, keep running.

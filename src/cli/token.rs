@@ -10,8 +10,9 @@ use crate::admin::token::{Claims, Key, seconds};
 use crate::config::{self, Problem};
 use crate::job::QueueName;
 
-/// Prints a token with which /v1/events shows the messages of one tenant. It is signed with the first of
-/// admin.events.secrets.
+/// Make a token with which a page sees the messages of one tenant
+///
+/// /v1/events takes it. It is signed with the first of admin.events.secrets.
 #[derive(Args)]
 pub struct Token {
     /// Whose messages it shows

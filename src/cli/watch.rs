@@ -15,7 +15,9 @@ use crate::job::schedule::day;
 use crate::job::{UnixMillis, millis};
 use crate::store::{EntryId, Heard, StatusMessage, Store, Updates};
 
-/// Follows status changes until stopped. With --json every message is printed as it was published, and what could not be
+/// Follow status changes live
+///
+/// Until stopped. With --json every message is printed as it was published, and what could not be
 /// heard as {"missed":COUNT} or {"gapMs":MS}.
 #[derive(Args)]
 pub struct Watch {

@@ -16,7 +16,20 @@ pub struct Origins {
     sources: Sources,
     /// What decides where Redis is in place of `redis.url`, and with which password.
     redis: [Option<Origin>; 2],
+    /// Names of the variables that are set.
+    variables: Vec<String>,
 }
+
+/// What variables say of keys that no file has, the stronger first.
+const OUTSIDE: [(&[&str], &[&str]); 7] = [
+    (&["traces", "endpoint"], &["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"]),
+    (&["traces", "headers"], &["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"]),
+    (&["traces", "timeout"], &["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"]),
+    (&["traces", "service"], &["OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"]),
+    (&["traces", "attributes"], &["OTEL_RESOURCE_ATTRIBUTES"]),
+    (&["traces", "sample"], &["OTEL_TRACES_SAMPLER"]),
+    (&["traces", "parent_based"], &["OTEL_TRACES_SAMPLER"]),
+];
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -57,10 +70,9 @@ pub struct Found {
 
 impl Origins {
     pub(super) fn new(sources: Sources, options: &LoadOptions) -> Self {
-        let env = |name: &str| {
-            let is_set = options.env.iter().any(|(variable, value)| variable == name && !value.is_empty());
-            is_set.then(|| Origin::Environment { variable: name.to_owned() })
-        };
+        let set = options.env.iter().filter(|(_, value)| !value.trim().is_empty());
+        let variables: Vec<String> = set.map(|(name, _)| name.clone()).collect();
+        let env = |name: &str| variable(&variables, name);
         let given = |key: &str| find(&sources, &["redis", key].map(str::to_owned).into_iter().collect()).is_some();
         let redis = match &options.redis_url {
             Some(_) => {
@@ -72,7 +84,7 @@ impl Origins {
             None if given("url") => [None, None],
             None => [env("REDIS_URL"), env("REDIS_PASSWORD").filter(|_| !given("password"))],
         };
-        Self { sources, redis }
+        Self { sources, redis, variables }
     }
 
     /// Where the value under this key comes from: from several places where it is made of them. `config` is what was
@@ -104,7 +116,11 @@ impl Origins {
         if !found.is_empty() {
             return found;
         }
-        let origin = if matches!(names[..], ["schedules", _, "timezone"]) { Origin::Host } else { Origin::Default };
+        let outside = OUTSIDE.iter().filter(|(key, _)| names.starts_with(key)).flat_map(|(_, variables)| *variables);
+        let origin = match names[..] {
+            ["schedules", _, "timezone"] => Origin::Host,
+            _ => outside.into_iter().find_map(|name| variable(&self.variables, name)).unwrap_or(Origin::Default),
+        };
         vec![Found { origin, inherited: None }]
     }
 
@@ -118,6 +134,10 @@ impl Origins {
             })
         })
     }
+}
+
+fn variable(set: &[String], name: &str) -> Option<Origin> {
+    set.iter().any(|set| set == name).then(|| Origin::Environment { variable: name.to_owned() })
 }
 
 /// The keys that stand for this one where it is not given, nearest first, and their sections.

@@ -27,7 +27,9 @@ use crate::store::{Embedding, Store};
 /// Name of the handler that does nothing.
 const NOOP: &str = "noop";
 
-/// Measures no-op jobs through the whole path, on queues of its own.
+/// Measure this machine: no-op jobs through the whole path
+///
+/// On queues of its own.
 ///
 /// drain: fill a queue, then time how fast it is worked off. latency: one job every 5 ms into an
 /// idle worker, from before the add to the handler's first line. idle: what waiting costs. add: how

@@ -48,7 +48,7 @@ impl Starter {
         text += DEFAULTS;
         text += "\n# ---- Queues ----------------------------------------------------------------------------------\n";
         for (n, name) in self.names().into_iter().enumerate() {
-            text += &format!("[queues.{}]\nhandler = \"app\"\n", key(name));
+            text.extend(["[queues.", &key(name), "]\nhandler = \"app\"\n"]);
             text += if n == 0 { FIRST_QUEUE } else { "\n" };
         }
         text += HANDLERS;

@@ -68,12 +68,11 @@ fn kinds_say_what_may_be_written() {
     }
 }
 
+/// Path, shape, and the key where it is not the operator who names it.
+type Each<'a> = dyn FnMut(&[String], &'static Shape, Option<&'static Key>) + 'a;
+
 /// Goes through every place a value can stand at; what the operator names gets a legal name.
-fn visit(
-    shape: &'static Shape,
-    path: &mut Vec<String>,
-    each: &mut dyn FnMut(&[String], &'static Shape, Option<&'static Key>),
-) {
+fn visit(shape: &'static Shape, path: &mut Vec<String>, each: &mut Each) {
     let mut below = |name: &str, shape: &'static Shape, key: Option<&'static Key>| {
         path.push(name.to_owned());
         each(path, shape, key);

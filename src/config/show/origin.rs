@@ -41,14 +41,15 @@ fn section(table: &Table, path: &KeyPath, text: &mut String, origins: &dyn Fn(&K
         })
         .collect();
     if !lines.is_empty() && !path.0.is_empty() {
-        *text += &format!("{}[{path}]\n", if text.is_empty() { "" } else { "\n" });
+        let blank = if text.is_empty() { "" } else { "\n" };
+        text.extend([blank, "[", &path.to_string(), "]\n"]);
     }
     let width = lines.iter().map(|(line, _)| line.chars().count()).filter(|width| *width <= WIDEST).max().unwrap_or(0);
     for (line, path) in lines {
         let origins: Vec<String> = origins(&path).iter().map(ToString::to_string).collect();
         // a name of a file may hold anything
         let origins = origins.join(" and ").replace(char::is_control, "\u{fffd}");
-        *text += &format!("{line:width$}  # {origins}\n");
+        text.extend([&format!("{line:width$}"), "  # ", &origins, "\n"]);
     }
     for (name, value) in table {
         if let Some(below) = value.as_table().filter(|_| is_below(value)) {

@@ -99,6 +99,16 @@ fn redis_can_come_from_outside() {
 }
 
 #[test]
+fn traces_can_come_from_the_variables_of_opentelemetry() {
+    let files = Files::one(&format!("[traces]\nservice = \"mine\"\n{SMALL}"))
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318")
+        .env("OTEL_SERVICE_NAME", "theirs");
+    let found = origins(&files);
+    assert_eq!(found["traces.endpoint"], "environment variable OTEL_EXPORTER_OTLP_ENDPOINT");
+    assert_eq!((found["traces.service"].as_str(), found["traces.sample"].as_str()), ("oxherd.toml:2:1", "default"));
+}
+
+#[test]
 fn origins_are_objects_in_json_and_show_no_secret() {
     let text = "[redis]\nurl = \"redis://me:open-sesame@x\"\n[queues.q]\nhandler = \"a\"\n[handlers.a.http]\n\
                 url = \"http://x/\"\nheaders = { Authorization = \"${KEY}\", \"X-Token\" = \"open-sesame\" }\n";

@@ -84,9 +84,9 @@ fn read(directory: &Path, file: &toml::Table) -> Result<Config, Error> {
 fn wrong(shape: &Shape) -> Vec<Value> {
     let text = |text: &str| Value::from(text);
     match shape {
-        Text(_, "") => vec![5.into()],
+        Text(_, "") | Named(..) => vec![5.into()],
         Text(_, ".") => vec![5.into(), text("")],
-        Text(..) => vec![5.into(), text("nonsense")],
+        Text(..) | Shape::Word(_) => vec![5.into(), text("nonsense")],
         Shape::Whole(least, most) => {
             let beyond = most.checked_add(1).map(Value::from);
             [(least - 1).into(), 1.5.into(), true.into(), text("nonsense")].into_iter().chain(beyond).collect()
@@ -95,11 +95,9 @@ fn wrong(shape: &Shape) -> Vec<Value> {
         Shape::Flag => vec![1.into(), text("nonsense")],
         Duration => vec![5.into(), text("5 apples"), text("1m1h"), text(""), text("-5s"), text("1.5h")],
         Size => vec![5.into(), text("5 apples"), text("10M"), text("")],
-        Shape::Word(_) => vec![5.into(), text("nonsense")],
         Secret => vec![5.into(), toml::Table::new().into(), table("nonsense = \"x\"")],
         Table(_) => vec![5.into(), text("nonsense"), table("nonsense = 1")],
         One(_) => vec![5.into(), toml::Table::new().into(), table("nonsense = 1")],
-        Named(..) => vec![5.into()],
         Words(_) => vec![5.into(), table("nonsense = \"x\"")],
         List(element) => wrong(element).into_iter().flat_map(|value| [vec![value.clone()].into(), value]).collect(),
         Either(shapes) => {
