@@ -1,10 +1,11 @@
 //! What a service manager is told over its socket, `sd_notify(3)`, by the real binary.
 
 use std::ffi::OsString;
-use std::io::ErrorKind;
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::process::{Child, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -233,6 +234,47 @@ fn the_watchdog_is_fed_twice_as_often_as_it_wants_until_the_daemon_stands_still(
     assert_eq!(manager.next(Duration::from_secs(1)), None);
     daemon.signal(Signal::SIGCONT);
     manager.hears("WATCHDOG=1");
+}
+
+/// The engine's thread is held; the one that keeps the locks of its jobs goes on, so that nobody else would ever take them.
+#[test]
+fn the_watchdog_starves_when_the_engine_stands_still_and_the_rest_does_not() {
+    let redis = Redis::start();
+    let oxherd = setting(&redis);
+    oxherd.file("oxherd.toml", &QUEUES.replace("[queues.slow]", "[queues.slow]\nlock = \"1s\""));
+    oxherd.run(&["job", "add", "slow", "n"]).exits(0);
+    let manager = Manager::at_path();
+    let daemon = oxherd.command(&["run"]);
+    let mut holder = Command::new("python3");
+    holder
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/hold.py"))
+        .arg(daemon.get_program())
+        .args(daemon.get_args())
+        .current_dir(oxherd.directory.path())
+        .env_clear()
+        .envs(daemon.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .envs([("NOTIFY_SOCKET", manager.name.as_os_str()), ("WATCHDOG_USEC", "400000".as_ref())])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut holder = holder.spawn().unwrap();
+    let mut orders = holder.stdin.take().unwrap();
+    let mut answers = BufReader::new(holder.stdout.take().unwrap()).lines();
+    let mut order = |answer: &str| {
+        writeln!(orders).unwrap();
+        assert_eq!(answers.next().unwrap().unwrap(), answer);
+    };
+    manager.hears("STATUS=working 2 queues, 1 of 5 slots busy");
+    manager.hears("WATCHDOG=1");
+    order("held");
+    manager.forget();
+    assert_eq!(manager.next(Duration::from_secs(3)), None);
+    assert_eq!(redis.call(&["EXISTS", "bull:slow:1:lock"]), "1", "the lock would have run out after a second");
+    order("free");
+    manager.hears("WATCHDOG=1");
+    // ends with its input
+    drop(orders);
+    assert!(holder.wait().unwrap().success());
 }
 
 #[test]
