@@ -41,9 +41,15 @@ rm -rf "$proofs"
 mkdir -p "$proofs"
 cp "$oxherd" "$proofs/oxherd"
 cp -r deploy/systemd deploy/helpers scripts/service-test/* "$proofs"
-# the drop-in for systemd before 253, as the manual has it
-awk '/^```ini/ { block = ""; inside = 1; next } /^```/ { if (inside && block ~ /ExecReload/) printf "%s", block; inside = 0 }
-    inside { block = block $0 "\n" }' docs/service.md >"$proofs/before-253.conf"
+# drop_in TEXT NAME : the block of the manual that holds this text
+drop_in() {
+    awk -v text="$1" '/^```ini/ { block = ""; inside = 1; next } /^```/ { if (inside && index(block, text)) printf "%s", block; inside = 0 }
+        inside { block = block $0 "\n" }' docs/service.md >"$proofs/$2"
+    [ -s "$proofs/$2" ]
+}
+drop_in ExecReload= before-253.conf
+drop_in User=root root.conf
+drop_in MemoryDenyWriteExecute= tight.conf
 
 : >"$proofs/report"
 tail -n +1 -f "$proofs/report" &

@@ -53,7 +53,7 @@ echo "systemd $version, $(. /etc/os-release && echo "$PRETTY_NAME"), Linux $(una
 cp /proofs/systemd/oxherd.service /proofs/systemd/oxherd@.service /usr/lib/systemd/system/
 cp /proofs/systemd/tmpfiles.d/oxherd.conf /usr/lib/tmpfiles.d/
 systemd-tmpfiles --create oxherd.conf
-cp /proofs/oxherd.toml /proofs/mail.toml /etc/oxherd/
+cp /proofs/oxherd.toml /proofs/mail.toml /proofs/others.toml /etc/oxherd/
 printf '%s\n' $REDISCLI_AUTH >/etc/oxherd/credentials/redis-password
 chmod 600 /etc/oxherd/credentials/redis-password
 for unit in oxherd.service oxherd@.service; do
@@ -190,9 +190,21 @@ id=$(add mail '{}')
 within 20 completed mail "$id"
 proof "... which does its jobs in $(field mail "$id" returnvalue)" completed mail "$id"
 proof "... with a state directory of its own" test -s /var/lib/private/oxherd-mail/incarnations.json
+drop_in oxherd@mail.service tight "$(cat /proofs/tight.conf)"
+reload_and_go_on oxherd@mail
+id=$(add mail '{}')
+proof "... and in a tighter sandbox: $(grep Memory /proofs/tight.conf)" within 20 completed mail "$id"
+drop_in oxherd@others.service root "$(cat /proofs/root.conf)"
+systemctl daemon-reload
+systemctl start oxherd@others
+export OXHERD_CONFIG=/etc/oxherd/others.toml
+id=$(add others '{}')
+within 20 completed others "$id"
+proof "a daemon that is root runs a program as another user: $(field others "$id" returnvalue)" \
+    test "$(field others "$id" returnvalue)" = "\"nobody\\n\""
 
 # a user that stays
-systemctl stop oxherd@mail
+systemctl stop oxherd@mail oxherd@others
 cp /proofs/systemd/sysusers.d/oxherd.conf /usr/lib/sysusers.d/
 systemd-sysusers oxherd.conf
 systemctl start oxherd
