@@ -27,6 +27,8 @@ pub enum Event {
     Failed {
         job: Arc<Job>,
         reason: String,
+        /// Of this attempt.
+        took: Duration,
     },
     Expired {
         job: Arc<Job>,
@@ -40,6 +42,8 @@ pub enum Event {
         job: Arc<Job>,
         reason: String,
         wait: Duration,
+        /// Of this attempt.
+        took: Duration,
     },
     /// Put off without an attempt being charged.
     Deferred {
@@ -128,14 +132,14 @@ impl Observer for LogObserver {
             Event::Discarded { job, took } => {
                 tracing::debug!(queue = %job.queue, job = %job.id, name = %job.name, ms = took.as_millis(), "discarded");
             }
-            Event::Failed { job, reason } => {
+            Event::Failed { job, reason, .. } => {
                 tracing::warn!(queue = %job.queue, job = %job.id, name = %job.name, attempt = job.attempt(), reason, "failed");
             }
             Event::Expired { job } => tracing::warn!(queue = %job.queue, job = %job.id, name = %job.name, "expired"),
             Event::Cancelled { job, reason } => {
                 tracing::warn!(queue = %job.queue, job = %job.id, name = %job.name, reason, "cancelled");
             }
-            Event::Retrying { job, reason, wait } => {
+            Event::Retrying { job, reason, wait, .. } => {
                 let wait = wait.as_millis();
                 tracing::info!(queue = %job.queue, job = %job.id, name = %job.name, attempt = job.attempt(), reason, wait, "retrying");
                 if let Some(Backoff { kind: BackoffKind::Other(strategy), .. }) = &job.opts.backoff {

@@ -47,6 +47,7 @@ mod staff;
 mod status;
 #[cfg(test)]
 mod tests;
+mod timetable;
 mod trace;
 
 use std::collections::BTreeMap;
@@ -62,12 +63,14 @@ pub use event::{Event, Observer};
 pub(crate) use executor::execute;
 pub use health::{Finding, Health, RedisHealth, Weight};
 pub use phase::Phase;
-pub use status::{ProcessesOf, QueueSnapshot, RunningJob, ShutGate, Snapshot};
+pub use status::{GateOf, ProcessesOf, QueueSnapshot, RunningJob, ShutGate, Snapshot};
+pub use timetable::ScheduleSnapshot;
 pub use trace::{Span, Tracer};
 
 use crate::config::Config;
 use crate::handler::{self, JobContext, Registry, function::Function};
 use crate::job::{Job, Outcome, QueueName};
+use crate::store::{self, Depths, Meter};
 
 /// Who this process is, and who it was before.
 #[derive(Debug, Clone)]
@@ -149,6 +152,7 @@ pub struct Engine {
     scheduling: Scheduling,
     observers: Vec<Arc<dyn Observer>>,
     tracer: Option<Arc<dyn Tracer>>,
+    meter: Option<Arc<dyn Meter>>,
     orders: mpsc::UnboundedReceiver<Order>,
     handle: Handle,
     snapshot: watch::Sender<Snapshot>,
@@ -164,6 +168,7 @@ pub struct Builder {
     scheduling: Scheduling,
     observers: Vec<Arc<dyn Observer>>,
     tracer: Option<Arc<dyn Tracer>>,
+    meter: Option<Arc<dyn Meter>>,
 }
 
 /// What an engine can be told.
@@ -175,6 +180,7 @@ pub(crate) enum Order {
     Reconfigure(Box<Config>, tokio::sync::oneshot::Sender<Result<(), Error>>),
     Snapshot(tokio::sync::oneshot::Sender<Snapshot>),
     Health(tokio::sync::oneshot::Sender<Health>),
+    Depths(tokio::sync::oneshot::Sender<Result<Vec<Depths>, store::Error>>),
     /// From a pool that panicked.
     PoolDied(QueueName),
 }
@@ -198,6 +204,7 @@ impl Engine {
             scheduling: Scheduling::default(),
             observers: Vec::new(),
             tracer: None,
+            meter: None,
         }
     }
 
@@ -283,6 +290,13 @@ impl Builder {
         self
     }
 
+    /// Told of every call to Redis.
+    #[must_use]
+    pub fn meter(mut self, meter: Arc<dyn Meter>) -> Self {
+        self.meter = Some(meter);
+        self
+    }
+
     /// Checks that every queue's handlers exist. Opens nothing.
     pub fn build(self) -> Result<Engine, Error> {
         let registry = Registry::build(&self.config, self.functions)?;
@@ -302,6 +316,7 @@ impl Builder {
             scheduling: self.scheduling,
             observers: self.observers,
             tracer: self.tracer,
+            meter: self.meter,
             orders: receiver,
             handle: Handle { orders, phase },
             snapshot,
@@ -364,6 +379,13 @@ impl Handle {
         let (answer, snapshot) = tokio::sync::oneshot::channel();
         self.orders.send(Order::Snapshot(answer)).ok()?;
         snapshot.await.ok()
+    }
+
+    /// How full its queues are, as Redis says now; none before Redis was there first, and once the engine has ended.
+    pub async fn depths(&self) -> Option<Result<Vec<Depths>, store::Error>> {
+        let (answer, depths) = tokio::sync::oneshot::channel();
+        self.orders.send(Order::Depths(answer)).ok()?;
+        depths.await.ok()
     }
 
     /// How the engine is; none once it has ended. Who asks does not wait for Redis, so that no answer within a second or two

@@ -30,11 +30,12 @@ use super::shared::{Handlers, Shared};
 use super::slots::{Slots, Stage};
 use super::staff::Staff;
 use super::status::{QueueSnapshot, RunningJob, ShutGate, Snapshot};
+use super::timetable::Timetable;
 use super::{Ending, Engine, Error, Handle, Instance, Order, Scheduling, Until};
 use crate::config::{self, Config};
 use crate::handler::{Gate, Registry, Router};
 use crate::job::QueueName;
-use crate::store::{Connection, Link, Store, WorkQueue};
+use crate::store::{self, Connection, Depths, Link, Store, WorkQueue};
 
 /// How often it is looked whether an end that was asked for has come.
 const LOOK: Duration = Duration::from_millis(100);
@@ -79,6 +80,7 @@ struct Run {
     watched: Watched,
     /// The handlers the queues use.
     staff: Staff,
+    timetable: Arc<Timetable>,
     /// What the scheduler is to put in force; `None` without one.
     schedules: Option<Schedules>,
     store: Store,
@@ -144,6 +146,7 @@ impl Engine {
             scheduling,
             observers,
             tracer,
+            meter,
             mut orders,
             handle,
             snapshot,
@@ -151,6 +154,9 @@ impl Engine {
         let Some(store) = open_unless_stopped(&config.redis, &instance, &mut orders, &handle).await? else {
             return Ok(Ending::default());
         };
+        if let Some(meter) = &meter {
+            store.metered(meter);
+        }
         let mut all: Vec<Arc<dyn super::Observer>> = vec![Arc::new(LogObserver)];
         all.extend(observers);
         let register = Register::default();
@@ -184,6 +190,7 @@ impl Engine {
             until,
             only,
             scheduling,
+            timetable: Arc::default(),
             schedules: None,
             store,
             server,
@@ -357,7 +364,9 @@ impl Run {
         let (wanted, receiver) = watch::channel(Arc::new(Wanted::of(&self.config, self.always_publish)));
         let owner: Arc<str> = self.config.daemon.name.as_deref().unwrap_or(config::Daemon::NAME).into();
         let store = self.store.clone();
-        let doer = keep_running("scheduler", move || scheduler::fire(store.clone(), owner.clone(), receiver.clone()));
+        let timetable = Arc::clone(&self.timetable);
+        let fire = move || scheduler::fire(store.clone(), owner.clone(), Arc::clone(&timetable), receiver.clone());
+        let doer = keep_running("scheduler", fire);
         self.schedules = Some(Schedules { wanted, _task: AbortOnDropHandle::new(tokio::spawn(doer)) });
     }
 
@@ -378,6 +387,7 @@ impl Run {
                     Some(Order::PoolDied(name)) => self.replace_pool(&name),
                     Some(Order::Snapshot(answer)) => drop(answer.send(self.take_snapshot())),
                     Some(Order::Health(answer)) => drop(answer.send(self.health())),
+                    Some(Order::Depths(answer)) => self.answer_depths(answer),
                 },
                 () = tokio::time::sleep(LOOK), if look => {}
             }
@@ -573,6 +583,15 @@ impl Run {
         let _ = works.pool.send(Message::Settings(Box::new(settings)));
     }
 
+    /// Whoever asks waits, we do not.
+    fn answer_depths(&self, answer: tokio::sync::oneshot::Sender<Result<Vec<Depths>, store::Error>>) {
+        let queues: Vec<WorkQueue> = self.works.values().map(|works| works.kept.queue.clone()).collect();
+        tokio::spawn(async move {
+            let queues: Vec<&WorkQueue> = queues.iter().collect();
+            drop(answer.send(WorkQueue::depths(&queues).await));
+        });
+    }
+
     fn take_snapshot(&self) -> Snapshot {
         let queues = self.works.iter().map(|(name, works)| {
             let mut running = Vec::new();
@@ -593,6 +612,8 @@ impl Run {
             phase: self.phase,
             queues: queues.collect(),
             processes: self.staff.processes(),
+            gates: self.staff.gates(),
+            schedules: self.timetable.now(self.store.now()),
             #[cfg(feature = "app")]
             app: self.shared.app.figures(),
         }
@@ -631,8 +652,13 @@ async fn meanwhile<T>(
             done = &mut step => break done,
             order = orders.recv() => match order {
                 Some(Order::Health(answer)) => drop(answer.send(Health::starting(redis.clone()))),
+                Some(Order::Depths(_)) => {}
                 Some(Order::Stop | Order::HandBack) | None if ends_by_stop => return None,
-                Some(order) => kept.push(order),
+                Some(order) => {
+                    // whoever asked has gone since
+                    kept.retain(|order| !matches!(order, Order::Snapshot(answer) if answer.is_closed()));
+                    kept.push(order);
+                }
                 // the handle here sends too
                 None => {}
             },

@@ -19,6 +19,7 @@ use futures_util::StreamExt;
 use tokio::sync::watch;
 
 use self::due::{Due, delay};
+use super::timetable::Timetable;
 use crate::config::{self, Config, Schedule};
 use crate::job::{QueueName, Times, UnixMillis};
 use crate::store::{Claim, Error, Fired, FiredJob, Firing, NEVER, Queue, ScheduleStep, Store, StoredSchedule};
@@ -56,8 +57,13 @@ impl Wanted {
 }
 
 /// Fires schedules for ever; ends with an error when Redis fails while they are written or read.
-pub(crate) async fn fire(store: Store, owner: Arc<str>, mut wanted: watch::Receiver<Arc<Wanted>>) -> Result<(), Error> {
-    let mut scheduler = Scheduler::new(store, owner);
+pub(crate) async fn fire(
+    store: Store,
+    owner: Arc<str>,
+    timetable: Arc<Timetable>,
+    mut wanted: watch::Receiver<Arc<Wanted>>,
+) -> Result<(), Error> {
+    let mut scheduler = Scheduler { timetable, ..Scheduler::new(store, owner) };
     loop {
         let now_wanted = Arc::clone(&wanted.borrow_and_update());
         scheduler.put(&now_wanted).await?;
@@ -113,6 +119,8 @@ pub(crate) struct Scheduler {
     is_lost: bool,
     /// When queues without schedules were asked for their first; `None`: at once.
     asked_for_first: Option<Instant>,
+    /// For those who look.
+    timetable: Arc<Timetable>,
 }
 
 /// A queue and the schedules in it that we fire.
@@ -151,7 +159,15 @@ type Called = (usize, Vec<Arc<str>>, Result<Vec<Fired>, Error>);
 
 impl Scheduler {
     pub(crate) fn new(store: Store, owner: Arc<str>) -> Self {
-        Self { store, owner, queues: Vec::new(), alarms: BinaryHeap::new(), is_lost: false, asked_for_first: None }
+        Self {
+            store,
+            owner,
+            queues: Vec::new(),
+            alarms: BinaryHeap::new(),
+            is_lost: false,
+            asked_for_first: None,
+            timetable: Arc::default(),
+        }
     }
 
     /// Writes what the configuration says and reads what stands there then. Safe to repeat.
@@ -270,6 +286,8 @@ impl Scheduler {
         }
         watched.version = version;
         watched.is_stale = false;
+        let standing = watched.schedules.iter().map(|(name, known)| (Arc::clone(name), known.stored.next));
+        self.timetable.read(watched.queue.name(), standing);
         Ok(())
     }
 
@@ -345,8 +363,10 @@ impl Scheduler {
         let Some(known) = watched.schedules.get_mut(&name) else { return };
         match answer {
             Fired::Claimed { by, next, put_off } => {
-                known.stored.next = Some(next);
+                let slot = known.stored.next.replace(next);
                 known.stored.put_off = put_off;
+                let late = slot.map_or(Duration::ZERO, |slot| now.since(slot));
+                self.timetable.came(queue, &name, (by != Claim::Busy).then_some(next), by, late);
                 match by {
                     Claim::Us { added, left } => {
                         ticked.fired += 1;
@@ -368,6 +388,7 @@ impl Scheduler {
             Fired::Changed => watched.is_stale = true,
             Fired::Gone => {
                 tracing::info!(%queue, schedule = &*name, "a schedule was removed");
+                self.timetable.forget(queue, &name);
                 watched.schedules.remove(&name);
             }
             Fired::Foreign => {

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::event::Event;
 use super::shared::Shared;
-use super::status::ProcessesOf;
+use super::status::{GateOf, ProcessesOf};
 use crate::handler::{Handler, Notices};
 
 pub(crate) struct Staff {
@@ -59,6 +59,13 @@ impl Staff {
             .iter()
             .filter_map(|(handler, kept)| Some(ProcessesOf { handler: handler.clone(), processes: kept.processes()? }));
         some.collect()
+    }
+
+    /// How the gates of those stand that have one.
+    pub(crate) fn gates(&self) -> Vec<GateOf> {
+        let gates =
+            self.handlers.iter().filter_map(|(handler, kept)| Some((handler, kept.gate()?.standing().as_str())));
+        gates.map(|(handler, state)| GateOf { handler: handler.clone(), state }).collect()
     }
 
     /// Lets all of them go and waits until they are gone, but no longer than this.

@@ -6,6 +6,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::phase::Phase;
+use super::timetable::ScheduleSnapshot;
 use crate::handler::{Gate, Processes, Standing};
 use crate::job::{JobId, QueueName};
 
@@ -16,9 +17,20 @@ pub struct Snapshot {
     pub queues: Vec<QueueSnapshot>,
     /// The handlers that keep processes between jobs.
     pub processes: Vec<ProcessesOf>,
+    /// The handlers that can shut their gates, those that stand open too.
+    pub gates: Vec<GateOf>,
+    pub schedules: Vec<ScheduleSnapshot>,
     /// What is kept beside the queues.
     #[cfg(feature = "app")]
     pub app: crate::app::Figures,
+}
+
+/// How a handler's gate stands.
+#[derive(Debug, Clone, Serialize)]
+pub struct GateOf {
+    pub handler: String,
+    /// `open`, `shut` or `half-open`
+    pub state: &'static str,
 }
 
 /// The processes of one handler.

@@ -11,8 +11,8 @@
 
 mod dial;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -26,6 +26,7 @@ use tokio::sync::{broadcast, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::error::{Error, ServerError, sort};
+use super::meter::Meter;
 use crate::config;
 
 pub(super) use dial::subscriber;
@@ -51,6 +52,17 @@ pub(crate) enum Role {
     Renewal,
     /// Carries nothing but its name.
     Named(String),
+}
+
+impl Role {
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::Command => "command",
+            Self::Blocking => "blocking",
+            Self::Renewal => "renewal",
+            Self::Named(_) => "named",
+        }
+    }
 }
 
 /// How the link is. Readers see the latest only: `Lost` then `Up` may be skipped when it was short.
@@ -86,6 +98,8 @@ struct Shared {
     /// `CLIENT ID` of the link a [`Connection::wait`] runs on; 0 when not known.
     id: AtomicI64,
     waiting: watch::Sender<bool>,
+    /// Told of calls, where somebody asked for that.
+    meter: OnceLock<Arc<dyn Meter>>,
 }
 
 impl Connection {
@@ -106,6 +120,7 @@ impl Connection {
             replacing: AtomicBool::new(false),
             id: AtomicI64::new(0),
             waiting: watch::Sender::new(false),
+            meter: OnceLock::new(),
         });
         shared.announce().await?;
         let keeper = tokio::spawn(keep(Arc::clone(&shared), events, AbortOnDropHandle::new(task)));
@@ -140,8 +155,34 @@ impl Connection {
         command: CustomCommand,
         args: Vec<Value>,
     ) -> Result<Value, Error> {
-        let client = self.ready().await?;
-        client.custom(command, args).await.map_err(|error| self.sorted(label, &error))
+        let client = match self.ready().await {
+            Ok(client) => client,
+            Err(error) => {
+                self.count(label, None, true);
+                return Err(error);
+            }
+        };
+        let begun = self.shared.meter.get().map(|_| Instant::now());
+        let answer = client.custom(command, args).await.map_err(|error| self.sorted(label, &error));
+        if let Some(begun) = begun {
+            // a server that does not know a script yet is told it
+            let failed = answer.as_ref().is_err_and(
+                |error| !matches!(error, Error::Command { message, .. } if message.starts_with("NOSCRIPT")),
+            );
+            self.count(label, Some(begun.elapsed()), failed);
+        }
+        answer
+    }
+
+    /// Has this told of all calls from now on; once.
+    pub(super) fn metered(&self, meter: &Arc<dyn Meter>) {
+        let _ = self.shared.meter.set(Arc::clone(meter));
+    }
+
+    fn count(&self, operation: &'static str, took: Option<Duration>, failed: bool) {
+        if let Some(meter) = self.shared.meter.get() {
+            meter.called(operation, took, failed);
+        }
     }
 
     /// As [`Connection::call`] for a command that waits in the server for up to `deadline`.
@@ -156,7 +197,9 @@ impl Connection {
         let client = self.ready().await?;
         let answer = client.custom(CustomCommand::new_static(name, None, true), args);
         let answer = answer.map(|answer| answer.map_err(|error| self.sorted(name, &error)));
-        self.in_time(name, deadline + BLOCKING_MARGIN, answer).await
+        let answer = self.in_time(name, deadline + BLOCKING_MARGIN, answer).await;
+        self.count(name, None, answer.is_err());
+        answer
     }
 
     /// Waits for the first member of any of these sorted sets and takes it: (key, member, score).
@@ -439,11 +482,14 @@ impl Shared {
     }
 
     fn up(&self) {
-        self.link.send_if_modified(|link| {
+        let is_back = self.link.send_if_modified(|link| {
             let Link::Lost { since, .. } = link else { return false };
             *link = Link::Up { away: Some(since.elapsed()) };
             true
         });
+        if let Some(meter) = self.meter.get().filter(|_| is_back) {
+            meter.reconnected(self.role.as_str());
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod claim;
 mod clock;
 mod codec;
 mod connection;
+mod depths;
 mod embedded;
 mod error;
 mod export;
@@ -27,6 +28,7 @@ mod keyspace;
 mod layout;
 mod limits;
 mod list;
+mod meter;
 mod moves;
 mod orphans;
 mod queue;
@@ -66,6 +68,7 @@ pub use cancel::Cancellation;
 pub(crate) use cancel::Order;
 pub(crate) use claim::{Renewal, Take, Taken};
 pub(crate) use connection::{Connection, Link, Role, Value};
+pub use depths::Depths;
 pub use embedded::Embedding;
 pub use error::Error;
 pub use export::{ExportedJob, Imported};
@@ -83,6 +86,7 @@ pub(crate) use keyspace::Filled;
 pub(crate) use keyspace::{Collection, Cursor as KeyCursor, Guard, Keyspace, Sieve, Trimmed, Trimming};
 pub(crate) use list::Bell;
 pub use list::{Dead, Delayed, ElementRecord, Holder, List, ListOverview, Waiting};
+pub use meter::Meter;
 pub use moves::Reset;
 pub use orphans::{Orphan, OrphanKind, Orphans, YOUNGEST};
 pub use queue::{Counts, MAX_PAGE, Overview, Queue, StoredRateLimit};
@@ -125,6 +129,7 @@ struct Inner {
     clock: ServerClock,
     /// Our share in a private server.
     embedded: tokio::sync::Mutex<Option<Embedded>>,
+    meter: OnceLock<Arc<dyn Meter>>,
     /// Keeps the clock right and the private server running; ends with the store.
     task: OnceLock<AbortOnDropHandle<()>>,
 }
@@ -217,6 +222,7 @@ impl Store {
             app: OnceCell::new(),
             clock,
             embedded: tokio::sync::Mutex::new(embedded),
+            meter: OnceLock::new(),
             task: OnceLock::new(),
         });
         let task = tokio::spawn(keep(Arc::downgrade(&inner), inner.command.link()));
@@ -305,31 +311,45 @@ impl Store {
         &self.inner.command
     }
 
+    /// Has this told of all calls from now on; once.
+    pub(crate) fn metered(&self, meter: &Arc<dyn Meter>) {
+        self.inner.command.metered(meter);
+        let _ = self.inner.meter.set(Arc::clone(meter));
+    }
+
+    async fn connect(&self, role: Role) -> Result<Connection, Error> {
+        let connection = Connection::open(&self.inner.redis, role).await?;
+        if let Some(meter) = self.inner.meter.get() {
+            connection.metered(meter);
+        }
+        Ok(connection)
+    }
+
     /// For calls that wait in the server; opened at first use.
     pub(crate) async fn blocking(&self) -> Result<&Connection, Error> {
-        self.inner.blocking.get_or_try_init(|| Connection::open(&self.inner.redis, Role::Blocking)).await
+        self.inner.blocking.get_or_try_init(|| self.connect(Role::Blocking)).await
     }
 
     /// As [`Store::blocking`], a connection of its own for who waits in another way.
     pub(crate) async fn blocking_apart(&self) -> Result<Connection, Error> {
-        Connection::open(&self.inner.redis, Role::Blocking).await
+        self.connect(Role::Blocking).await
     }
 
     /// For lock renewal, so that nothing delays it; opened at first use.
     pub(crate) async fn renewal(&self) -> Result<&Connection, Error> {
-        self.inner.renewal.get_or_try_init(|| Connection::open(&self.inner.redis, Role::Renewal)).await
+        self.inner.renewal.get_or_try_init(|| self.connect(Role::Renewal)).await
     }
 
     /// For what is kept beside the queues, so that no job waits behind a large value; opened at first use.
     #[cfg(feature = "app")]
     async fn app(&self) -> Result<&Connection, Error> {
-        self.inner.app.get_or_try_init(|| Connection::open(&self.inner.redis, Role::Command)).await
+        self.inner.app.get_or_try_init(|| self.connect(Role::Command)).await
     }
 
     /// A connection that does nothing but be seen by BullMQ's `getWorkers`, for as long as it is held.
     pub(crate) async fn announce(&self, queue: &QueueName, worker: Option<&str>) -> Result<Connection, Error> {
         let name = self.keys(queue).client_name(worker);
-        Connection::open(&self.inner.redis, Role::Named(name)).await
+        self.connect(Role::Named(name)).await
     }
 
     pub async fn ping(&self) -> Result<(), Error> {

@@ -157,6 +157,7 @@ scripts! {
     CLEAN = "clean",
     COUNTS_PER_PRIORITY = "counts_per_priority",
     EXPORT_JOBS = "export_jobs",
+    DEPTHS = "depths",
     DRAIN = "drain",
     #[cfg(feature = "app")]
     DROP_CACHED = "drop_cached",

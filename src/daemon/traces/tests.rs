@@ -76,7 +76,7 @@ fn a_span_says_what_has_come_of_the_attempt_and_nothing_of_the_data() {
     let span = tracing.begin(&job).unwrap();
     let wait = Duration::from_secs(5);
     let reason = "no paper".to_owned();
-    span.end(&Event::Retrying { job: Arc::clone(&job), reason, wait });
+    span.end(&Event::Retrying { job: Arc::clone(&job), reason, wait, took: wait });
     let spans = sent(&tracing);
     let [span] = &spans[..] else { panic!("{spans:?}") };
     assert_eq!((span.name.as_str(), span.kind, span.parent_span_id.len()), ("process email", 5, 0));

@@ -189,7 +189,7 @@ impl Pool {
             Told::Failed { reason, kind } => {
                 totals.failed.one();
                 match kind {
-                    verdict::FailKind::Failed => Event::Failed { job, reason },
+                    verdict::FailKind::Failed => Event::Failed { job, reason, took },
                     verdict::FailKind::Expired => {
                         totals.expired.one();
                         Event::Expired { job }
@@ -200,7 +200,7 @@ impl Pool {
                     }
                 }
             }
-            Told::Retrying { reason, wait } => Event::Retrying { job, reason, wait },
+            Told::Retrying { reason, wait } => Event::Retrying { job, reason, wait, took },
             Told::Deferred { reason, wait } => Event::Deferred { job, reason, wait },
             Told::PutOff { reason, wait } => Event::PutOff { job, reason, wait },
             Told::WaitingForChildren => Event::WaitingForChildren { job },

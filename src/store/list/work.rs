@@ -26,7 +26,7 @@ use crate::store::script::{
 };
 use crate::store::upkeep::{Rescued, Work};
 use crate::store::work::{Held, Token, status_arguments};
-use crate::store::{Counts, Error, List, Store};
+use crate::store::{Counts, Depths, Error, List, Store};
 
 /// Elements put back in one call.
 const PUT_BACK: i64 = 300;
@@ -86,6 +86,10 @@ impl ListQueue {
 
     pub(crate) fn bell(&self) -> Bell {
         Bell::new(&self.store, &self.keys, &self.list, self.blocked.subscribe())
+    }
+
+    pub(crate) async fn depths(&self) -> Result<Option<Depths>, Error> {
+        List::new(&self.store, &self.settings, &self.list).depths().await
     }
 
     pub(crate) async fn counts(&self) -> Result<Counts, Error> {

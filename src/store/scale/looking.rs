@@ -26,6 +26,11 @@ pub(super) async fn all(long: &Long) {
     let queue = &long.queue;
     long.quick("overview", Flat, async |_| drop(queue.overview().await.unwrap())).await;
     long.quick("neighbours", Flat, async |_| drop(queue.neighbours().await.unwrap())).await;
+    long.quick("depths", Flat, async |_| {
+        let work = long.work();
+        assert_eq!(WorkQueue::depths(&[&work]).await.unwrap()[0].counts, queue.counts().await.unwrap());
+    })
+    .await;
     for (state, job) in STATES.into_iter().zip(JOBS) {
         long.quick(&format!("job: {state}"), Flat, async |_| {
             assert_eq!(queue.job(&id(job)).await.unwrap().unwrap().state, state);
