@@ -36,6 +36,16 @@ for browser in chromium chromium-browser google-chrome chrome none; do
 done
 [ $browser != none ] || apt chromium
 
+# the program alone: the package would start a server
+if ! command -v promtool >/dev/null 2>&1; then
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 || { echo "setup-tests.sh: please install promtool" >&2; exit 69; }
+    package=$(mktemp -d)
+    apt-get update -qq
+    (cd "$package" && apt-get -qq -o APT::Sandbox::User=root download prometheus && dpkg-deb -x prometheus_*.deb .)
+    install -m 755 "$package/usr/bin/promtool" /usr/local/bin/promtool
+    rm -rf "$package"
+fi
+
 command -v php >/dev/null 2>&1 || apt php-cli
 command -v systemd-analyze >/dev/null 2>&1 || apt systemd
 command -v awk >/dev/null 2>&1 || apt mawk

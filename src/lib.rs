@@ -12,6 +12,8 @@ mod daemon;
 pub mod engine;
 pub mod handler;
 pub mod job;
+#[cfg(feature = "daemon")]
+mod metrics;
 pub mod store;
 
 #[cfg(feature = "app")]

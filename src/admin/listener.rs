@@ -3,46 +3,83 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::serve::Listener as Accepting;
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener as Accepting};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use super::seat::{self, KeptSeats, Seat};
 
 /// How long a connection may go without taking a byte, beside the longest silence we keep ourselves.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long one has to ask for something, and to be answered.
+const TO_ASK: Duration = Duration::from_secs(10);
 /// Bytes the kernel keeps for a connection that does not read. It would grow to megabytes by itself.
 const SEND_BUFFER: usize = 64 * 1024;
 
 pub struct Listener {
-    pub inner: TcpListener,
+    inner: TcpListener,
     /// One permit for each connection.
-    pub room: Arc<Semaphore>,
-    pub patience: Duration,
+    room: Arc<Semaphore>,
+    kept: KeptSeats,
+    patience: Duration,
+}
+
+impl Listener {
+    pub fn new(inner: TcpListener, room: Arc<Semaphore>, patience: Duration) -> Self {
+        Self { inner, room, kept: KeptSeats::default(), patience }
+    }
+}
+
+/// Who is at the other end.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer {
+    /// Others have taken the room: there is a seat for who asks whether we live.
+    pub is_extra: bool,
+}
+
+impl Connected<IncomingStream<'_, Listener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Listener>) -> Self {
+        *stream.remote_addr()
+    }
 }
 
 impl Accepting for Listener {
     type Io = Connection;
-    type Addr = SocketAddr;
+    type Addr = Peer;
 
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
-        let permit = Arc::clone(&self.room).acquire_owned().await.expect("nobody closes it");
+    async fn accept(&mut self) -> (Connection, Peer) {
         // which waits and tries again where there are no descriptors left
-        let (stream, peer) = Accepting::accept(&mut self.inner).await;
+        let (stream, _) = Accepting::accept(&mut self.inner).await;
         prepare(&stream);
-        let deadline = Box::pin(tokio::time::sleep(self.patience));
-        (Connection { stream, deadline, taken: Instant::now(), patience: self.patience, _permit: permit }, peer)
+        let seat = match Arc::clone(&self.room).try_acquire_owned() {
+            Ok(permit) => Seat::Usual { _permit: permit },
+            Err(_) => self.kept.take().await,
+        };
+        let (first, evicted) = match &seat {
+            Seat::Usual { .. } => (TO_ASK.min(self.patience), None),
+            Seat::Kept(token) => (seat::MOST, Some(Box::pin(CancellationToken::clone(token).cancelled_owned()))),
+        };
+        let peer = Peer { is_extra: evicted.is_some() };
+        let patience = if peer.is_extra { seat::MOST } else { self.patience };
+        let deadline = Box::pin(tokio::time::sleep(first));
+        (
+            Connection { stream, deadline, taken: None, first, patience, evicted, begun: Instant::now(), _seat: seat },
+            peer,
+        )
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.inner.local_addr()
+    fn local_addr(&self) -> io::Result<Peer> {
+        self.inner.local_addr().map(|_| Peer { is_extra: false })
     }
 }
 
@@ -58,16 +95,28 @@ pub struct Connection {
     stream: TcpStream,
     /// When to look whether it is still of use.
     deadline: Pin<Box<Sleep>>,
+    begun: Instant,
     /// When it last took a byte.
-    taken: Instant,
+    taken: Option<Instant>,
+    /// How long it has to take its first.
+    first: Duration,
     patience: Duration,
-    _permit: OwnedSemaphorePermit,
+    /// Ends when another is to have its seat.
+    evicted: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    _seat: Seat,
 }
 
 impl Connection {
     fn check(&mut self, cx: &mut Context) -> io::Result<()> {
+        if self.evicted.as_mut().is_some_and(|evicted| evicted.as_mut().poll(cx).is_ready()) {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "there are too many connections"));
+        }
         while self.deadline.as_mut().poll(cx).is_ready() {
-            let until = self.taken + self.patience;
+            let until = match self.taken {
+                // an extra seat is taken for a moment, whatever is done with it
+                Some(taken) if self.evicted.is_none() => taken + self.patience,
+                _ => self.begun + self.first,
+            };
             if until <= Instant::now() {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "nothing was taken for too long"));
             }
@@ -78,7 +127,7 @@ impl Connection {
 
     fn written(&mut self, cx: &mut Context, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match result {
-            Poll::Ready(Ok(count)) if count > 0 => self.taken = Instant::now(),
+            Poll::Ready(Ok(count)) if count > 0 => self.taken = Some(Instant::now()),
             Poll::Ready(_) => {}
             Poll::Pending => self.check(cx)?,
         }
@@ -129,6 +178,7 @@ impl AsyncWrite for Connection {
 mod tests {
     use std::convert::Infallible;
     use std::io::Read;
+    use std::net::SocketAddr;
 
     use axum::Router;
     use axum::body::{Body, Bytes};
@@ -169,9 +219,8 @@ mod tests {
     async fn a_connection_lives_as_long_as_it_takes_something() {
         let inner = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = inner.local_addr().unwrap();
-        // one is taken by the wait for the next
-        let room = Arc::new(Semaphore::new(5));
-        let listener = Listener { inner, room: Arc::clone(&room), patience: PATIENCE };
+        let room = Arc::new(Semaphore::new(4));
+        let listener = Listener::new(inner, Arc::clone(&room), PATIENCE);
         let routes = Router::new().route("/", get(chatter));
         let serving = tokio::spawn(async move { axum::serve(listener, routes).await });
         let ask = "GET / HTTP/1.0\r\n\r\n";

@@ -8,8 +8,10 @@ mod frame;
 mod hub;
 mod listener;
 mod origin;
+mod probe;
 mod refusal;
 mod routes;
+mod seat;
 mod session;
 mod socket;
 mod stream;
@@ -19,17 +21,19 @@ mod viewer;
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::config::{self, Config};
-use crate::daemon::{Error, Guest, Stopping};
+use crate::daemon::{self, Dropped, Error, Guest, Outcome, Stopping};
 use crate::engine::Handle;
+use crate::metrics::{Metrics, Reloaded};
 use auth::Rules;
 use feed::Source;
 use hub::Hub;
-use listener::Listener;
+use listener::{Listener, Peer};
+use probe::{Probe, Reload};
 use routes::Desk;
 
 /// How long what was published last may be on its way when the engine has stopped.
@@ -44,16 +48,23 @@ pub struct Service {
     config: config::Admin,
     rules: watch::Sender<Arc<Rules>>,
     source: watch::Sender<Source>,
+    metrics: Arc<Metrics>,
+    dropped: Arc<Dropped>,
+    reloaded: watch::Sender<Reload>,
     stop: watch::Sender<bool>,
     /// Answered when the thread has ended; `None` until it is started.
     ended: Option<oneshot::Receiver<()>>,
 }
 
 impl Service {
-    /// What the configuration asks for; `None` when that is nothing.
-    pub fn new(config: &Config) -> Option<Self> {
+    /// What the configuration asks for; `None` when that is nothing. `metrics` are to be those of the engine.
+    pub fn new(config: &Config, metrics: Arc<Metrics>, dropped: Arc<Dropped>) -> Option<Self> {
         let admin = config.admin.clone()?;
+        let last = Reloaded { taken_over: true, at: SystemTime::now() };
         Some(Self {
+            metrics,
+            dropped,
+            reloaded: watch::Sender::new(Reload { last, refused: None }),
             rules: watch::Sender::new(Arc::new(Rules::new(&admin))),
             source: watch::Sender::new(Source::new(config)),
             stop: watch::Sender::new(false),
@@ -64,7 +75,7 @@ impl Service {
 }
 
 impl Guest for Service {
-    fn start(&mut self, _engine: &Handle) -> Result<(), Error> {
+    fn start(&mut self, engine: &Handle) -> Result<(), Error> {
         let admin = &self.config;
         let refused = |source| Error::Listen { key: "admin.listen", address: admin.listen, source };
         let listener = TcpListener::bind(admin.listen).map_err(refused)?;
@@ -75,6 +86,12 @@ impl Guest for Service {
             rules: self.rules.subscribe(),
             source: self.source.subscribe(),
             stop: self.stop.subscribe(),
+            probe: Probe::new(
+                engine.clone(),
+                Arc::clone(&self.metrics),
+                Arc::clone(&self.dropped),
+                self.reloaded.subscribe(),
+            ),
             room: Arc::new(Semaphore::new(admin.events.max_viewers as usize + SPARE)),
             patience: listener::PATIENCE + admin.events.heartbeat,
         };
@@ -87,7 +104,7 @@ impl Guest for Service {
         };
         std::thread::Builder::new().name("admin".into()).spawn(work).map_err(refused)?;
         self.ended = Some(ended);
-        tracing::info!(%address, "listening for viewers");
+        tracing::info!(%address, "listening for probes, scrapes and viewers");
         Ok(())
     }
 
@@ -100,6 +117,23 @@ impl Guest for Service {
             let is_new = *before != source;
             *before = source;
             is_new
+        });
+    }
+
+    fn reloaded(&self, reload: &daemon::Reload) {
+        self.reloaded.send_modify(|known| match &reload.outcome {
+            Outcome::TakenOver(_) => {
+                *known = Reload { last: Reloaded { taken_over: true, at: SystemTime::now() }, refused: None };
+            }
+            Outcome::Refused(problems) => {
+                known.last.taken_over = false;
+                let first = problems.first().map_or("it cannot be read", |problem| problem.message.as_str());
+                known.refused = Some(format!(
+                    "the configuration was refused with {} problems, and what runs is the one before: {first}",
+                    problems.len()
+                ));
+            }
+            Outcome::UnderWay => {}
         });
     }
 
@@ -118,6 +152,7 @@ struct Server {
     rules: watch::Receiver<Arc<Rules>>,
     source: watch::Receiver<Source>,
     stop: watch::Receiver<bool>,
+    probe: Probe,
     room: Arc<Semaphore>,
     patience: Duration,
 }
@@ -130,13 +165,15 @@ impl Server {
         };
         let hub = Arc::new(Hub::new());
         let (over, is_over) = watch::channel(false);
-        let desk = Desk { hub: Arc::clone(&hub), rules: self.rules, stop: is_over.clone() };
-        let listener = Listener { inner, room: self.room, patience: self.patience };
+        let probe = Arc::new(self.probe);
+        let desk = Desk { hub: Arc::clone(&hub), rules: self.rules, stop: is_over.clone(), probe };
+        let listener = Listener::new(inner, self.room, self.patience);
         let feeding = tokio::spawn(feed::feed(Arc::clone(&hub), self.source));
         let mut told = is_over;
-        let serving = axum::serve(listener, routes::routes(desk)).with_graceful_shutdown(async move {
-            let _ = told.wait_for(|over| *over).await;
-        });
+        let serving = axum::serve(listener, routes::routes(desk).into_make_service_with_connect_info::<Peer>())
+            .with_graceful_shutdown(async move {
+                let _ = told.wait_for(|over| *over).await;
+            });
         let serving = tokio::spawn(async move { serving.await });
         let mut stop = self.stop;
         // an error is the end of the service itself

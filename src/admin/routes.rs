@@ -1,18 +1,23 @@
-//! What can be asked for: `GET /v1/events`.
+//! What can be asked for: `/live`, `/ready`, `/metrics` and `GET /v1/events`.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{Query, State};
+use axum::extract::{ConnectInfo, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::watch;
 
 use super::auth::Rules;
 use super::hub::Hub;
+use super::listener::Peer;
+use super::probe::{self, Probe};
 use super::refusal::Refusal;
 use super::session::Session;
 use super::viewer::Filter;
@@ -20,6 +25,10 @@ use super::{socket, stream};
 use crate::store::{EntryId, NoEntryId};
 
 const KNOWN: &str = "queue, job, status, tenant, token, lastEventId";
+/// The one that needs no token.
+const LIVE: &str = "/live";
+/// How long who has no valid token waits for the answer.
+const UNAUTHORIZED: Duration = Duration::from_millis(300);
 /// Longest query, in bytes.
 const LONGEST: usize = 8192;
 
@@ -29,14 +38,47 @@ pub struct Desk {
     pub hub: Arc<Hub>,
     pub rules: watch::Receiver<Arc<Rules>>,
     pub stop: watch::Receiver<bool>,
+    pub probe: Arc<Probe>,
 }
 
 pub fn routes(desk: Desk) -> Router {
-    Router::new().route("/v1/events", get(events).options(preflight)).fallback(nothing).with_state(desk)
+    Router::new()
+        .route(LIVE, get(probe::live))
+        .route("/ready", get(probe::ready))
+        .route("/metrics", get(probe::metrics))
+        .route("/v1/events", get(events).options(preflight))
+        .fallback(nothing)
+        .layer(middleware::from_fn_with_state(desk.clone(), guard))
+        .with_state(desk)
 }
 
-async fn nothing() -> Refusal {
-    Refusal::new(StatusCode::NOT_FOUND, "there is /v1/events")
+/// Before and after every request: who has an extra seat may ask one thing, and who guesses tokens does so slowly.
+async fn guard(
+    State(desk): State<Desk>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if peer.is_extra && request.uri().path() != LIVE {
+        let mut response =
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "there are too many connections").into_response();
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        return response;
+    }
+    let response = next.run(request).await;
+    if response.status() == StatusCode::UNAUTHORIZED {
+        desk.probe.unauthorized.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(UNAUTHORIZED).await;
+    }
+    response
+}
+
+/// Says so only to who may see something: what is there is nobody else's business.
+async fn nothing(State(desk): State<Desk>, headers: HeaderMap) -> Refusal {
+    if let Err(refusal) = desk.rules.borrow().admit(&headers, None) {
+        return refusal;
+    }
+    Refusal::new(StatusCode::NOT_FOUND, "there are /live, /ready, /metrics and /v1/events")
 }
 
 /// A browser asks whether a page elsewhere may ask.

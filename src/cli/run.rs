@@ -1,5 +1,6 @@
 //! `oxherd run`: the daemon in the foreground.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -11,6 +12,7 @@ use crate::config;
 use crate::daemon::{Daemon, Guest, Logging, Manager};
 use crate::engine::{Scheduling, Until};
 use crate::job::QueueName;
+use crate::metrics::Metrics;
 
 /// Longest wait for code that does not notice that everything else has ended.
 const LEFTOVERS: Duration = Duration::from_secs(1);
@@ -60,8 +62,12 @@ impl Run {
         for warning in &warnings {
             crate::daemon::log_problem(warning);
         }
-        let service = admin::Service::new(&config).map(|service| Box::new(service) as Box<dyn Guest>);
         let manager = Manager::from_env(&config).map(|manager| Box::new(manager) as Box<dyn Guest>);
+        let metrics = config.admin.is_some().then(Arc::<Metrics>::default);
+        let service = metrics.as_ref().and_then(|metrics| {
+            let service = admin::Service::new(&config, Arc::clone(metrics), logging.dropped())?;
+            Some(Box::new(service) as Box<dyn Guest>)
+        });
         let daemon = Daemon {
             config,
             sources,
@@ -74,6 +80,7 @@ impl Run {
                 _ => Scheduling::Beside,
             },
             until: Until { drained: self.drain, max_jobs: self.max_jobs, max_time: self.max_time },
+            metrics,
             guests: manager.into_iter().chain(service).collect(),
         };
         let runtime = runtime()?;

@@ -13,7 +13,7 @@ pub type Stopping = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// One such service. It also ends when it is dropped.
 pub trait Guest: Send {
-    /// Begins; the engine does so right after. An error keeps the daemon from starting.
+    /// Begins, right before the engine does. An error keeps the daemon from starting.
     fn start(&mut self, engine: &Handle) -> Result<(), Error>;
 
     /// The configuration is read again; [`Guest::reloaded`] follows.

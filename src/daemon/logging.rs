@@ -32,6 +32,27 @@ const VALUE_BYTES: usize = 8 * 1024;
 pub struct Logging {
     level: reload::Handle<Targets, Registry>,
     lines: SyncSender<Message>,
+    dropped: Arc<Dropped>,
+}
+
+/// Lines that could not be written.
+#[derive(Debug, Default)]
+pub struct Dropped {
+    all: AtomicU64,
+    /// Those not told of yet.
+    untold: AtomicU64,
+}
+
+impl Dropped {
+    fn one(&self) {
+        self.all.fetch_add(1, Ordering::Relaxed);
+        self.untold.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Since the start.
+    pub fn all(&self) -> u64 {
+        self.all.load(Ordering::Relaxed)
+    }
 }
 
 impl Logging {
@@ -50,18 +71,24 @@ impl Logging {
         let style = Style { shape, to_journal };
         let (filter, level) = reload::Layer::new(parse_level(&config.level)?);
         let (lines, queue) = sync_channel(QUEUE);
-        let dropped = Arc::new(AtomicU64::new(0));
+        let dropped = Arc::new(Dropped::default());
         let writer = Writer { queue, dropped: Arc::clone(&dropped), style };
         std::thread::Builder::new()
             .name("log".into())
             .stack_size(128 * 1024)
             .spawn(move || writer.run(io::stderr()))
             .map_err(Error::Log)?;
-        let sink = Sink { lines: lines.clone(), dropped, style };
+        let sink = Sink { lines: lines.clone(), dropped: Arc::clone(&dropped), style };
         if tracing::subscriber::set_global_default(Registry::default().with(filter).with(sink)).is_ok() {
             log_panics();
         }
-        Ok(Self { level, lines })
+        Ok(Self { level, lines, dropped })
+    }
+
+    /// Counts the lines that get lost.
+    #[must_use]
+    pub fn dropped(&self) -> Arc<Dropped> {
+        Arc::clone(&self.dropped)
     }
 
     /// Whether [`Logging::reconfigure`] could take this over.
@@ -143,7 +170,7 @@ enum Shape {
 /// Turns events into lines and hands them on without ever waiting.
 struct Sink {
     lines: SyncSender<Message>,
-    dropped: Arc<AtomicU64>,
+    dropped: Arc<Dropped>,
     style: Style,
 }
 
@@ -154,7 +181,7 @@ impl<S: Subscriber> Layer<S> for Sink {
         let meta = event.metadata();
         let line = self.style.line(SystemTime::now(), *meta.level(), meta.target(), &record);
         if let Err(TrySendError::Full(_)) = self.lines.try_send(Message::Line(line)) {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.dropped.one();
         }
     }
 }
@@ -162,7 +189,7 @@ impl<S: Subscriber> Layer<S> for Sink {
 /// The thread that writes.
 struct Writer {
     queue: Receiver<Message>,
-    dropped: Arc<AtomicU64>,
+    dropped: Arc<Dropped>,
     style: Style,
 }
 
@@ -172,7 +199,7 @@ impl Writer {
             match message {
                 Message::Line(line) => {
                     if out.write_all(line.as_bytes()).is_err() {
-                        self.dropped.fetch_add(1, Ordering::Relaxed);
+                        self.dropped.one();
                         continue;
                     }
                 }
@@ -181,13 +208,13 @@ impl Writer {
                     let _ = done.try_send(());
                 }
             }
-            match self.dropped.swap(0, Ordering::Relaxed) {
+            match self.dropped.untold.swap(0, Ordering::Relaxed) {
                 0 => {}
                 count => {
                     let record = Record { message: format!("{count} log lines were dropped"), fields: Map::new() };
                     let line = self.style.line(SystemTime::now(), Level::WARN, module_path!(), &record);
                     if out.write_all(line.as_bytes()).is_err() {
-                        self.dropped.fetch_add(count, Ordering::Relaxed);
+                        self.dropped.untold.fetch_add(count, Ordering::Relaxed);
                     }
                 }
             }

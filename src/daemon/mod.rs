@@ -21,14 +21,16 @@ mod traces;
 pub use command::Command;
 pub use error::Error;
 pub use guest::{Guest, Stopping};
-pub use logging::Logging;
+pub use logging::{Dropped, Logging};
 pub use manager::Manager;
 use orphans::Orphans;
 use reload::Reloads;
-pub use reload::{Reload, log_problem};
+pub use reload::{Outcome, Reload, log_problem};
 pub use signals::Signals;
 pub use state::{StateDir, instance_id};
 pub use traces::Traces;
+
+use std::sync::Arc;
 
 use tokio_util::task::AbortOnDropHandle;
 
@@ -36,6 +38,7 @@ use crate::config::{Config, LoadOptions};
 use crate::engine::{Ending, Engine, Handle, Instance, ProcessesOf, Scheduling, Until};
 use crate::handler::Processes;
 use crate::job::QueueName;
+use crate::metrics::Metrics;
 
 /// What one start of the daemon needs to know.
 pub struct Daemon {
@@ -49,6 +52,8 @@ pub struct Daemon {
     pub only_queues: Vec<QueueName>,
     pub scheduling: Scheduling,
     pub until: Until,
+    /// Where somebody looks at them.
+    pub metrics: Option<Arc<Metrics>>,
     /// What runs beside the engine.
     pub guests: Vec<Box<dyn Guest>>,
 }
@@ -95,6 +100,10 @@ impl Daemon {
             .until(self.until.clone());
         let engine = match &traces {
             Some(traces) => engine.tracer(traces.tracer()),
+            None => engine,
+        };
+        let engine = match &self.metrics {
+            Some(metrics) => engine.observer(Arc::clone(metrics) as _).meter(Arc::clone(metrics) as _),
             None => engine,
         };
         let engine = engine.build()?;

@@ -67,6 +67,14 @@ impl StateDir {
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
+    /// The process that holds the directory now. Takes nothing, so that a daemon that starts meanwhile is not held up.
+    #[must_use]
+    pub fn holder(path: &Path) -> Option<u32> {
+        let pid = fs::read_to_string(path.join(LOCK)).ok()?;
+        let pid = pid.trim();
+        (!has_gone(pid)).then(|| pid.parse().ok()).flatten()
+    }
+
     /// Notes `id` as the running incarnation and returns the earlier ones whose locks may still
     /// stand, oldest first. Must be called before the first job is taken.
     ///
@@ -165,7 +173,9 @@ mod tests {
     fn a_second_holder_is_refused_and_told_who_holds_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state");
+        assert_eq!(StateDir::holder(&path), None);
         let first = StateDir::open(&path).unwrap();
+        assert_eq!(StateDir::holder(&path), Some(std::process::id()));
         let error = StateDir::open(&path).unwrap_err();
         assert!(matches!(error, Error::Held { .. }), "{error}");
         assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
@@ -180,6 +190,7 @@ mod tests {
         let mut gone = std::process::Command::new("true").spawn().unwrap();
         gone.wait().unwrap();
         fs::write(dir.path().join(LOCK), format!("{}\n", gone.id())).unwrap();
+        assert_eq!(StateDir::holder(dir.path()), None);
         let leaving = std::thread::spawn(|| {
             std::thread::sleep(LEFTOVER.1 * 5);
             drop(first);

@@ -18,6 +18,7 @@ mod init;
 mod jobs;
 mod journal;
 mod lists;
+mod monitoring;
 mod orphans;
 mod queues;
 mod run;

@@ -16,6 +16,7 @@ mod list;
 mod odd;
 mod outage;
 mod pool;
+mod probes;
 mod proxy;
 mod queue;
 mod scene;
