@@ -33,10 +33,12 @@ fn every_toml_block_in_the_documentation_loads() {
                 fs::write(&file, block).unwrap();
                 // what the blocks say is there
                 fs::create_dir(directory.path().join("mail")).unwrap();
+                fs::write(directory.path().join("redis-password"), "secret").unwrap();
                 let env = [
                     ("MAIL_PASSWORD", "secret"),
                     ("EVENTS_SECRET", "of at least thirty-two bytes, as all are"),
                     ("ADMIN_TOKEN", "of-at-least-sixteen-characters"),
+                    ("CREDENTIALS_DIRECTORY", directory.path().to_str().unwrap()),
                 ];
                 let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
                 let options = LoadOptions { files: vec![file], env, ..LoadOptions::default() };
