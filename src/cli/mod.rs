@@ -1,5 +1,6 @@
 //! What can be typed, and what is printed? Arguments and verbs; `main.rs` calls [`main`].
 
+mod acl;
 mod bench;
 mod bulk;
 mod check;
@@ -86,6 +87,7 @@ enum Verb {
     Run(run::Run),
     Check(check::Check),
     Doctor(doctor::Doctor),
+    Acl(acl::Acl),
     Exec(exec::Exec),
     /// Look at queues, and pause, limit or empty them
     #[command(subcommand)]
@@ -142,6 +144,7 @@ fn dispatch(verb: Verb, session: &mut Session) -> Result<Exit, Error> {
         Verb::Run(run) => run.execute(session),
         Verb::Check(check) => check.execute(session),
         Verb::Doctor(doctor) => doctor.execute(session),
+        Verb::Acl(acl) => acl.execute(session),
         Verb::Exec(exec) => exec.execute(session),
         Verb::Queue(verb) => verb.execute(session),
         Verb::Job(verb) => verb.execute(session),

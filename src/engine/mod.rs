@@ -37,6 +37,7 @@ mod pool;
 mod record;
 mod renewer;
 mod rescuer;
+mod rights;
 mod run;
 mod scheduler;
 mod series;

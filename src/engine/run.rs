@@ -24,6 +24,7 @@ use super::phase::Phase;
 use super::pool::{Message, Pool, Settings};
 use super::renewer::{Register, Renewer};
 use super::rescuer::{Bound, Keeping, Kept, prune, rescue};
+use super::rights;
 use super::scheduler::{self, Wanted};
 use super::service::keep_running;
 use super::shared::{Handlers, Shared};
@@ -157,6 +158,7 @@ impl Engine {
         if let Some(meter) = &meter {
             store.metered(meter);
         }
+        rights::tell_missing(&store, &config).await;
         let mut all: Vec<Arc<dyn super::Observer>> = vec![Arc::new(LogObserver)];
         all.extend(observers);
         let register = Register::default();

@@ -35,6 +35,7 @@ mod queue;
 mod record;
 mod reply;
 mod report;
+pub mod rights;
 mod schedule;
 mod script;
 mod select;

@@ -3,6 +3,8 @@
 //! A script is a file in `scripts/`, a fragment one in `scripts/fragments/`; both are named in the lists at the end of
 //! this file. A line `--@include name` is replaced by that fragment the first time and by nothing after that.
 
+mod commands;
+
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
@@ -69,6 +71,12 @@ pub(crate) async fn load_all(connection: &Connection) -> std::collections::HashM
         connection.call("SCRIPT", vec!["LOAD".into(), script.text.as_str().into()]).await.unwrap();
     }
     ALL.iter().map(|script| (script.sha.clone(), script.name)).collect()
+}
+
+/// The names of all scripts.
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    ALL.iter().map(|script| script.name)
 }
 
 /// The script of ours that a server calls by this hash.
@@ -152,6 +160,7 @@ scripts! {
     #[cfg(feature = "app")]
     CHECK_BUCKET = "check_bucket",
     CHECK_QUEUE = "check_queue",
+    CHECK_RIGHTS = "check_rights",
     #[cfg(feature = "app")]
     CHECK_WINDOW = "check_window",
     CLEAN = "clean",

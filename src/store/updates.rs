@@ -23,6 +23,11 @@ enum Source {
     Kept(Kept),
 }
 
+/// The pattern that is subscribed to for a channel with placeholders.
+pub(super) fn pattern_of(channel: &str) -> String {
+    Template::of(channel).pattern(keys::escaped)
+}
+
 impl Store {
     /// Follows status messages from now on. `channels` are those of the configuration, [`config::Config::followed`], with
     /// `{queue}` and `{tenant}` in them. What is published while the link is down is lost; it is told how long that was.

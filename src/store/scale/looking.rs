@@ -3,6 +3,7 @@
 use super::Cost::Flat;
 use super::*;
 use crate::job::State;
+use crate::store::rights::{Bearer, Rights};
 use crate::store::{Orphan, OrphanKind, Posted, Selection, StoredGate, Update};
 
 /// Some job of each state.
@@ -108,6 +109,11 @@ pub(super) async fn all(long: &Long) {
         let waits = Orphan { key: "bull:q:250000".into(), ..stray.clone() };
         let gone = queue.delete_orphans(vec![stray, waits]).await.unwrap();
         assert!(gone.iter().all(|orphan| orphan.key == "bull:q:stray"), "{gone:?}");
+    })
+    .await;
+    long.quick("rights of who does everything", Flat, async |_| {
+        let rights = Rights::of(&config::Config::default(), Bearer::People, &[]);
+        assert!(long.store.missing_rights(&rights).await.unwrap().is_none_or(|missing| missing.is_empty()));
     })
     .await;
     long.quick("queue names", Flat, async |_| a_while(long.store.queue_names()).await).await;
