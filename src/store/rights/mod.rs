@@ -24,6 +24,8 @@ pub enum Bearer {
     Viewer,
     /// All that the verbs of the command line do but `run` and `bench`.
     People,
+    /// The same, and what only the library does.
+    Program,
 }
 
 /// What something oxherd does needs. Keys and channels are patterns, as a rule has them.
@@ -59,9 +61,12 @@ impl Rights {
             Bearer::Daemon => rights.daemon(config, &queues),
             Bearer::Producer => rights.producer(config, &queues),
             Bearer::Viewer => rights.viewer(config, &queues),
-            Bearer::People => {
+            Bearer::People | Bearer::Program => {
                 rights.viewer(config, &queues);
                 rights.people(config, &queues);
+                if bearer == Bearer::Program {
+                    rights.grant(&parts::PROGRAMS, [], []);
+                }
             }
         }
         if !config.status.enabled && config.status.queues.values().all(|status| !status.enabled) {
@@ -207,7 +212,8 @@ impl Rights {
 
     /// Nothing is published: what scripts could tell with is not needed. Who cancels jobs publishes orders.
     fn silence(&mut self, bearer: Bearer) {
-        let keeps = if bearer == Bearer::People { ["publish"].as_slice() } else { &[] };
+        let cancels = matches!(bearer, Bearer::People | Bearer::Program);
+        let keeps = if cancels { ["publish"].as_slice() } else { &[] };
         let told = parts::STATUS.commands();
         for grant in &mut self.grants {
             grant.commands.retain(|command| !told.contains(command) || keeps.contains(&command.as_str()));
@@ -235,11 +241,14 @@ impl Rights {
         self.all(|grant| &grant.commands)
     }
 
-    /// The words of a rule behind user and password, as `ACL SETUSER` of Redis 6.2 and newer understands them.
+    /// The words of a rule behind user and password, as `ACL SETUSER` of Redis 6.2 and newer understands them. No pattern
+    /// may hold a space or a quote there: any character is allowed in their place.
     #[must_use]
     pub fn rule(&self) -> Vec<String> {
-        let keys = self.keys().into_iter().map(|key| format!("~{key}"));
-        let channels = self.channels().into_iter().map(|channel| format!("&{channel}"));
+        let plain =
+            |text: &str| text.replace(|c: char| c.is_whitespace() || c.is_control() || c == '"' || c == '\'', "?");
+        let keys = self.keys().into_iter().map(|key| format!("~{}", plain(&key)));
+        let channels = self.channels().into_iter().map(|channel| format!("&{}", plain(&channel)));
         let commands = self.commands().into_iter().map(|command| format!("+{command}"));
         keys.chain(channels).chain(commands).collect()
     }

@@ -187,10 +187,8 @@ pub(crate) static LOOKING: Part = Part {
         "xrevrange",
     ],
     scripts: &[
-        &COUNTS_PER_PRIORITY,
         &EXPORT_JOBS,
         &FAMILY_MEMBER,
-        &FINISHED,
         &ITERATIONS_AHEAD,
         &JOB,
         &JOBS,
@@ -215,7 +213,7 @@ pub(crate) static LOOKING_AT_LISTS: Part = Part {
 
 pub(crate) static CHANGING: Part = Part {
     what: "changing queues, jobs and schedules",
-    commands: &["del", "get", "ltrim", "set", "xtrim"],
+    commands: &[],
     scripts: &[
         &CANCEL,
         &CHANGE_DELAY,
@@ -231,7 +229,6 @@ pub(crate) static CHANGING: Part = Part {
         &PROMOTE,
         &PUT_SCHEDULES,
         &REMOVE,
-        &REMOVE_CHILD_DEPENDENCY,
         &REMOVE_SCHEDULER,
         &RESUME,
         &RETRY,
@@ -239,6 +236,12 @@ pub(crate) static CHANGING: Part = Part {
         &UPDATE_JOBS,
         &UPSERT_SCHEDULER,
     ],
+};
+
+pub(crate) static PROGRAMS: Part = Part {
+    what: "what programs ask and change, and no verb does",
+    commands: &["del", "get", "ltrim", "set", "xtrim"],
+    scripts: &[&COUNTS_PER_PRIORITY, &FINISHED, &REMOVE_CHILD_DEPENDENCY],
 };
 
 pub(crate) static CHANGING_LISTS: Part = Part {
@@ -291,6 +294,7 @@ pub(super) fn every() -> Vec<&'static Part> {
         &LOOKING_AT_LISTS,
         &CHANGING,
         &CHANGING_LISTS,
+        &PROGRAMS,
         #[cfg(feature = "daemon")]
         &EXAMINING,
     ]

@@ -17,7 +17,9 @@ pub(super) struct Queues {
 impl Queues {
     pub(super) fn of(config: &Config, more: &[QueueName]) -> Self {
         let named = config.queues.values().filter(|queue| queue.list.is_none()).map(|queue| &queue.name);
-        let bull = named.chain(more).map(|name| Keys::new(&config.redis.prefix, name).pattern());
+        // jobs of schedules may be worked elsewhere
+        let scheduled = config.schedules.values().map(|schedule| &schedule.queue);
+        let bull = named.chain(scheduled).chain(more).map(|name| Keys::new(&config.redis.prefix, name).pattern());
         let lists = config.list_keys().into_iter().flat_map(|key| {
             let keys = ListKeys::new(&key);
             [escaped(keys.list()), format!("{}*", escaped(keys.root()))]
@@ -82,17 +84,23 @@ pub(super) fn housekeeping(task: &Housekeeping) -> Vec<String> {
         | Housekeeping::Trim { pattern, .. } => {
             vec![filled(pattern, true)]
         }
-        Housekeeping::TagDelete { tag, member } => vec![filled(tag, false), filled(member, false)],
-        Housekeeping::SetPrune { pattern, member, .. } => vec![filled(pattern, true), filled(member, false)],
-        Housekeeping::Warm(warm) => {
-            let key = filled(&warm.key, false);
-            let lock = String::from_utf8_lossy(&keys::warm_lock(key.as_bytes())).into_owned();
-            vec![lock, key]
+        Housekeeping::TagDelete { tag, member } => {
+            [vec![filled(tag, false)], with_lock(filled(member, false))].concat()
         }
+        Housekeeping::SetPrune { pattern, member, .. } => {
+            [vec![filled(pattern, true)], with_lock(filled(member, false))].concat()
+        }
+        Housekeeping::Warm(warm) => with_lock(filled(&warm.key, false)),
     };
     // what looks like a key of a queue is not touched where there is one, so that is asked
     let asked: Vec<String> = keys.iter().filter_map(|key| queue_asked(key)).collect();
     keys.into_iter().chain(asked).collect()
+}
+
+/// Keys that may be made at that moment, with the locks under which they are.
+fn with_lock(keys: String) -> Vec<String> {
+    let locks = String::from_utf8_lossy(&keys::warm_lock(keys.as_bytes())).into_owned();
+    vec![locks, keys]
 }
 
 /// The meta key that is asked for before keys of this pattern are touched, where the pattern does not cover it.
@@ -134,11 +142,7 @@ pub(super) fn app(app: &crate::config::App, part: crate::config::AppPart) -> Vec
     let keys = super::super::AppKeys::new(&app.prefix);
     let below = |name: &str| format!("{}{name}:*", escaped(keys.base()));
     match part {
-        AppPart::Cache => {
-            let all = format!("{}*", escaped(keys.base()));
-            let locks = String::from_utf8_lossy(&keys::warm_lock(all.as_bytes())).into_owned();
-            vec![all, locks]
-        }
+        AppPart::Cache => with_lock(format!("{}*", escaped(keys.base()))),
         AppPart::Session => vec![below("session"), below("sessions")],
         AppPart::Limit => vec![below("limit")],
         AppPart::Presence => vec![below("presence")],
