@@ -250,7 +250,7 @@ fn a_daemon_lives_its_whole_life_under_its_rule() {
         eventually(&format!("{name} is done"), || {
             let reason = redis.call(&["HGET", &format!("bull:{name}:one"), "failedReason"]);
             assert_eq!(reason, "", "{name}");
-            redis.call(&["ZSCORE", &format!("bull:{name}:completed"), "one"]) != ""
+            !redis.call(&["ZSCORE", &format!("bull:{name}:completed"), "one"]).is_empty()
         });
     }
     for (name, state) in [
@@ -263,7 +263,7 @@ fn a_daemon_lives_its_whole_life_under_its_rule() {
         let field = if state == "failed" { "failedReason" } else { "returnvalue" };
         eventually(&format!("{name} is {state}"), || {
             // of completed ones three are kept
-            redis.call(&["HGET", &format!("bull:native:{name}"), field]) != "" || seen_end(&redis, name, state)
+            !redis.call(&["HGET", &format!("bull:native:{name}"), field]).is_empty() || seen_end(&redis, name, state)
         });
     }
     eventually("the list is done", || redis.number(&["LLEN", "job_queue"]) + redis.number(&["LLEN", "a pop"]) == 0);
