@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::keys::{self, ListKeys, escaped};
 use super::super::{Keys, updates};
-use crate::config::{Config, Housekeeping, Status};
+use crate::config::{Config, Housekeeping, OWN_ROOT, Status};
 use crate::job::QueueName;
 
 /// The keys of queues.
@@ -93,7 +93,8 @@ pub(super) fn housekeeping(task: &Housekeeping) -> Vec<String> {
         Housekeeping::Warm(warm) => with_lock(filled(&warm.key, false)),
     };
     // what looks like a key of a queue is not touched where there is one, so that is asked
-    let asked: Vec<String> = keys.iter().filter_map(|key| queue_asked(key)).collect();
+    let is_lock = |key: &&String| key.split(':').next() == Some(OWN_ROOT);
+    let asked: Vec<String> = keys.iter().filter(|key| !is_lock(key)).filter_map(|key| queue_asked(key)).collect();
     keys.into_iter().chain(asked).collect()
 }
 
