@@ -13,7 +13,7 @@ use axum::serve::{IncomingStream, Listener as Accepting};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
@@ -31,11 +31,12 @@ pub struct Listener {
     /// One permit for each connection.
     room: Arc<Semaphore>,
     kept: KeptSeats,
-    patience: Duration,
+    /// A reload may change it, also for those who are there.
+    patience: watch::Receiver<Duration>,
 }
 
 impl Listener {
-    pub fn new(inner: TcpListener, room: Arc<Semaphore>, patience: Duration) -> Self {
+    pub fn new(inner: TcpListener, room: Arc<Semaphore>, patience: watch::Receiver<Duration>) -> Self {
         Self { inner, room, kept: KeptSeats::default(), patience }
     }
 }
@@ -66,11 +67,11 @@ impl Accepting for Listener {
             Err(_) => self.kept.take().await,
         };
         let (first, evicted) = match &seat {
-            Seat::Usual { .. } => (TO_ASK.min(self.patience), None),
+            Seat::Usual { .. } => (TO_ASK.min(*self.patience.borrow()), None),
             Seat::Kept(token) => (seat::MOST, Some(Box::pin(CancellationToken::clone(token).cancelled_owned()))),
         };
         let peer = Peer { is_extra: evicted.is_some() };
-        let patience = if peer.is_extra { seat::MOST } else { self.patience };
+        let patience = self.patience.clone();
         let deadline = Box::pin(tokio::time::sleep(first));
         (
             Connection { stream, deadline, taken: None, first, patience, evicted, begun: Instant::now(), _seat: seat },
@@ -100,7 +101,7 @@ pub struct Connection {
     taken: Option<Instant>,
     /// How long it has to take its first.
     first: Duration,
-    patience: Duration,
+    patience: watch::Receiver<Duration>,
     /// Ends when another is to have its seat.
     evicted: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     _seat: Seat,
@@ -114,7 +115,7 @@ impl Connection {
         while self.deadline.as_mut().poll(cx).is_ready() {
             let until = match self.taken {
                 // an extra seat is taken for a moment, whatever is done with it
-                Some(taken) if self.evicted.is_none() => taken + self.patience,
+                Some(taken) if self.evicted.is_none() => taken + *self.patience.borrow(),
                 _ => self.begun + self.first,
             };
             if until <= Instant::now() {
@@ -220,7 +221,7 @@ mod tests {
         let inner = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = inner.local_addr().unwrap();
         let room = Arc::new(Semaphore::new(4));
-        let listener = Listener::new(inner, Arc::clone(&room), PATIENCE);
+        let listener = Listener::new(inner, Arc::clone(&room), watch::Sender::new(PATIENCE).subscribe());
         let routes = Router::new().route("/", get(chatter));
         let serving = tokio::spawn(async move { axum::serve(listener, routes).await });
         let ask = "GET / HTTP/1.0\r\n\r\n";

@@ -20,7 +20,7 @@ mod update;
 mod viewer;
 
 use std::net::TcpListener;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -51,6 +51,10 @@ pub struct Service {
     metrics: Arc<Metrics>,
     dropped: Arc<Dropped>,
     reloaded: watch::Sender<Reload>,
+    patience: watch::Sender<Duration>,
+    room: Arc<Semaphore>,
+    /// Permits that `room` has, given out or not.
+    size: Mutex<usize>,
     stop: watch::Sender<bool>,
     /// Answered when the thread has ended; `None` until it is started.
     ended: Option<oneshot::Receiver<()>>,
@@ -67,10 +71,37 @@ impl Service {
             reloaded: watch::Sender::new(Reload { last, refused: None }),
             rules: watch::Sender::new(Arc::new(Rules::new(&admin))),
             source: watch::Sender::new(Source::new(config)),
+            patience: watch::Sender::new(patience(&admin)),
+            room: Arc::new(Semaphore::new(room(&admin))),
+            size: Mutex::new(room(&admin)),
             stop: watch::Sender::new(false),
             config: admin,
             ended: None,
         })
+    }
+}
+
+/// How many connections there may be.
+fn room(admin: &config::Admin) -> usize {
+    admin.events.max_viewers as usize + SPARE
+}
+
+/// How long a connection may take nothing.
+fn patience(admin: &config::Admin) -> Duration {
+    listener::PATIENCE + admin.events.heartbeat
+}
+
+impl Service {
+    /// For another number of connections. Nobody who is there is sent away: room that is taken is less of once it is free,
+    /// at the next change.
+    fn make_room(&self, wanted: usize) {
+        let mut size = self.size.lock().expect("no code panics while holding this lock");
+        if wanted >= *size {
+            self.room.add_permits(wanted - *size);
+            *size = wanted;
+        } else {
+            *size -= self.room.forget_permits(*size - wanted);
+        }
     }
 }
 
@@ -92,8 +123,8 @@ impl Guest for Service {
                 Arc::clone(&self.dropped),
                 self.reloaded.subscribe(),
             ),
-            room: Arc::new(Semaphore::new(admin.events.max_viewers as usize + SPARE)),
-            patience: listener::PATIENCE + admin.events.heartbeat,
+            room: Arc::clone(&self.room),
+            patience: self.patience.subscribe(),
         };
         let (answer, ended) = oneshot::channel();
         let work = move || {
@@ -111,6 +142,8 @@ impl Guest for Service {
     fn reconfigure(&self, config: &Config) {
         if let Some(admin) = &config.admin {
             self.rules.send_replace(Arc::new(Rules::new(admin)));
+            self.patience.send_replace(patience(admin));
+            self.make_room(room(admin));
         }
         let source = Source::new(config);
         self.source.send_if_modified(|before| {
@@ -154,7 +187,7 @@ struct Server {
     stop: watch::Receiver<bool>,
     probe: Probe,
     room: Arc<Semaphore>,
-    patience: Duration,
+    patience: watch::Receiver<Duration>,
 }
 
 impl Server {

@@ -44,14 +44,24 @@ impl App {
     /// Opens nothing: the connection is made by the first operation. An error when the settings would mix up keys with
     /// those of queues.
     pub fn new(store: &Store, settings: config::App) -> Result<Self, Error> {
-        if let Some((key, invalid)) = settings.problems(store.prefix()).into_iter().next() {
-            return Err(store::Error::Setup(format!("[app] {key}: {invalid}")).into());
-        }
+        check(&settings, store.prefix())?;
         let shelf = AppStore::new(store, &settings.prefix);
         Ok(Self {
             cache: Cache::new(shelf.clone(), settings.cache),
             sessions: LoginSessions::new(shelf.clone(), settings.sessions),
             limiter: RateLimiter::new(shelf.clone()),
+            presence: Presence::new(shelf),
+        })
+    }
+
+    /// One with other settings, whose figures go on. This one and its clones stay as they are.
+    pub(crate) fn renew(&self, store: &Store, settings: config::App) -> Result<Self, Error> {
+        check(&settings, store.prefix())?;
+        let shelf = AppStore::new(store, &settings.prefix);
+        Ok(Self {
+            cache: self.cache.renew(shelf.clone(), settings.cache),
+            sessions: self.sessions.renew(shelf.clone(), settings.sessions),
+            limiter: self.limiter.renew(shelf.clone()),
             presence: Presence::new(shelf),
         })
     }
@@ -84,6 +94,14 @@ impl App {
     #[must_use]
     pub fn figures(&self) -> Figures {
         Figures { cache: self.cache.figures(), sessions: self.sessions.figures(), limiter: self.limiter.figures() }
+    }
+}
+
+/// Refuses settings that would mix up keys with those of queues.
+fn check(settings: &config::App, queues: &str) -> Result<(), Error> {
+    match settings.problems(queues).into_iter().next() {
+        Some((key, invalid)) => Err(store::Error::Setup(format!("[app] {key}: {invalid}")).into()),
+        None => Ok(()),
     }
 }
 

@@ -98,13 +98,23 @@ pub struct RateLimiter {
 
 struct Inner {
     store: AppStore,
+    counted: Arc<Counted>,
+}
+
+#[derive(Default)]
+struct Counted {
     allowed: AtomicU64,
     refused: AtomicU64,
 }
 
 impl RateLimiter {
     pub(super) fn new(store: AppStore) -> Self {
-        Self { inner: Arc::new(Inner { store, allowed: AtomicU64::new(0), refused: AtomicU64::new(0) }) }
+        Self { inner: Arc::new(Inner { store, counted: Arc::default() }) }
+    }
+
+    /// Another that counts on.
+    pub(super) fn renew(&self, store: AppStore) -> Self {
+        Self { inner: Arc::new(Inner { store, counted: Arc::clone(&self.inner.counted) }) }
     }
 
     /// Whether a user may do something once more: at most `max` times in a sliding window ([`Limit::window`]). What is
@@ -117,7 +127,7 @@ impl RateLimiter {
     pub async fn take(&self, user: &str, action: &str, limit: &Limit, cost: u32) -> Result<Checked, Error> {
         let asks = if limit.is_strict { Asks::Strict } else { Asks::Take };
         let checked = self.ask(user, action, limit, cost, asks).await?;
-        let count = if checked.allowed { &self.inner.allowed } else { &self.inner.refused };
+        let count = if checked.allowed { &self.inner.counted.allowed } else { &self.inner.counted.refused };
         count.fetch_add(1, Ordering::Relaxed);
         Ok(checked)
     }
@@ -143,8 +153,8 @@ impl RateLimiter {
     #[must_use]
     pub fn figures(&self) -> LimiterFigures {
         LimiterFigures {
-            allowed: self.inner.allowed.load(Ordering::Relaxed),
-            refused: self.inner.refused.load(Ordering::Relaxed),
+            allowed: self.inner.counted.allowed.load(Ordering::Relaxed),
+            refused: self.inner.counted.refused.load(Ordering::Relaxed),
         }
     }
 }

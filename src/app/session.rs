@@ -124,7 +124,7 @@ pub struct LoginSessions {
 struct Inner {
     store: AppStore,
     policy: Sessions,
-    counted: Counted,
+    counted: Arc<Counted>,
 }
 
 #[derive(Default)]
@@ -138,7 +138,12 @@ struct Counted {
 
 impl LoginSessions {
     pub(super) fn new(store: AppStore, policy: Sessions) -> Self {
-        Self { inner: Arc::new(Inner { store, policy, counted: Counted::default() }) }
+        Self { inner: Arc::new(Inner { store, policy, counted: Arc::default() }) }
+    }
+
+    /// Others that count on.
+    pub(super) fn renew(&self, store: AppStore, policy: Sessions) -> Self {
+        Self { inner: Arc::new(Inner { store, policy, counted: Arc::clone(&self.inner.counted) }) }
     }
 
     /// How long sessions last, and how many a user may have, unless a call says otherwise.

@@ -1,15 +1,30 @@
 //! What only a start reads, and a running process keeps whatever the files say by now. The engine and the daemon keep it
 //! through [`keep`], so that no part of a process goes by another address than the rest of it.
 
-use super::{Admin, Callbacks, Config, Daemon, Log, Redis};
+use super::{Admin, Callbacks, Config, Daemon, Log, Redis, Traces};
 
 /// Puts back into `new` what only a start reads, as it is in `running`. Answers the keys that differed, as the files
 /// spell them.
 ///
-/// Every key of these sections is named here, taken over or not: a new one does not compile until somebody has decided.
+/// Every section is named here, and every key of those that are not taken over as a whole: a new one does not compile
+/// until somebody has decided.
 pub(crate) fn keep(running: &Config, new: &mut Config) -> Vec<&'static str> {
     let mut kept = Kept(Vec::new());
-    let Redis { endpoint, username, password, database, prefix, at_start, announce_workers } = &running.redis;
+    let Config {
+        redis,
+        callbacks,
+        admin,
+        traces,
+        daemon,
+        log,
+        queues: _,
+        handlers: _,
+        schedules: _,
+        status: _,
+        app: _,
+        shutdown: _,
+    } = running;
+    let Redis { endpoint, username, password, database, prefix, at_start, announce_workers } = redis;
     kept.keep("redis.url", endpoint, &mut new.redis.endpoint);
     kept.keep("redis.url", database, &mut new.redis.database);
     kept.keep("redis.username", username, &mut new.redis.username);
@@ -17,7 +32,7 @@ pub(crate) fn keep(running: &Config, new: &mut Config) -> Vec<&'static str> {
     kept.keep("redis.prefix", prefix, &mut new.redis.prefix);
     kept.keep("redis.at_start", at_start, &mut new.redis.at_start);
     kept.keep("redis.announce_workers", announce_workers, &mut new.redis.announce_workers);
-    match (&running.callbacks, &mut new.callbacks) {
+    match (callbacks, &mut new.callbacks) {
         (Some(Callbacks { listen, url }), Some(new)) => {
             kept.keep("callbacks.listen", listen, &mut new.listen);
             kept.keep("callbacks.url", url, &mut new.url);
@@ -25,17 +40,29 @@ pub(crate) fn keep(running: &Config, new: &mut Config) -> Vec<&'static str> {
         // a server that is not there, or one that somebody may be about to call
         (running, new) => kept.keep("callbacks.listen", running, new),
     }
-    match (&running.admin, &mut new.admin) {
+    match (admin, &mut new.admin) {
         (Some(Admin { listen, token: _, events: _ }), Some(new)) => {
             kept.keep("admin.listen", listen, &mut new.listen);
         }
         (running, new) => kept.keep("admin.listen", running, new),
     }
-    kept.keep("traces", &running.traces, &mut new.traces);
-    let Daemon { name, state_dir, timezone: _ } = &running.daemon;
+    match (traces, &mut new.traces) {
+        (Some(Traces { endpoint, headers, ca, timeout, sample, parent_based, service, attributes }), Some(new)) => {
+            kept.keep("traces.endpoint", endpoint, &mut new.endpoint);
+            kept.keep("traces.headers", headers, &mut new.headers);
+            kept.keep("traces.ca", ca, &mut new.ca);
+            kept.keep("traces.timeout", timeout, &mut new.timeout);
+            kept.keep("traces.sample", sample, &mut new.sample);
+            kept.keep("traces.parent_based", parent_based, &mut new.parent_based);
+            kept.keep("traces.service", service, &mut new.service);
+            kept.keep("traces.attributes", attributes, &mut new.attributes);
+        }
+        (running, new) => kept.keep("traces.enabled", running, new),
+    }
+    let Daemon { name, state_dir, timezone: _ } = daemon;
     kept.keep("daemon.name", name, &mut new.daemon.name);
     kept.keep("daemon.state_dir", state_dir, &mut new.daemon.state_dir);
-    let Log { level: _, format } = &running.log;
+    let Log { level: _, format } = log;
     kept.keep("log.format", format, &mut new.log.format);
     kept.0
 }
@@ -53,3 +80,6 @@ impl Kept {
         }
     }
 }
+
+#[cfg(all(test, feature = "daemon"))]
+mod tests;

@@ -40,7 +40,7 @@ pub(crate) struct Courier {
 
 impl Courier {
     /// To be called on the engine's runtime. Its task ends with the last context that knows the courier.
-    pub(crate) fn start(queue: WorkQueue, status: Arc<config::Status>, #[cfg(feature = "app")] app: &App) -> Arc<Self> {
+    pub(crate) fn start(queue: WorkQueue, status: Arc<config::Status>, #[cfg(feature = "app")] app: App) -> Arc<Self> {
         let (reports, inbox) = mpsc::unbounded_channel();
         tokio::spawn(carry(queue.clone(), inbox));
         Arc::new(Self {
@@ -49,7 +49,7 @@ impl Courier {
             reports,
             runtime: Handle::current(),
             #[cfg(feature = "app")]
-            app: app.clone(),
+            app,
         })
     }
 

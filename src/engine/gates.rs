@@ -1,6 +1,7 @@
 //! Tells when the gates of handlers shut and open: once each, however many queues use the handler. One task per gate,
-//! started by `run` and ended by a reload, which begins with handlers whose gates are open.
+//! started by `run` and ended by a reload that takes the handler away.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,17 +16,31 @@ use crate::handler::{Gate, Registry, Standing};
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// The watch over all gates of a registry, while it is kept.
+#[derive(Default)]
 pub(crate) struct Watched {
-    _tasks: Vec<AbortOnDropHandle<()>>,
+    by_handler: BTreeMap<String, (Gate, AbortOnDropHandle<()>)>,
 }
 
 impl Watched {
     pub(crate) fn start(registry: &Registry, shared: &Arc<Shared>) -> Self {
-        let watch = |(handler, gate)| {
-            let watcher = Watcher { handler, gate, shut_since: None, told: None, again: false };
-            AbortOnDropHandle::new(tokio::spawn(watcher.run(Arc::clone(shared))))
-        };
-        Self { _tasks: registry.gates().into_iter().map(watch).collect() }
+        let mut watched = Self::default();
+        watched.renew(registry, shared);
+        watched
+    }
+
+    /// From now on over these. What is known of a gate that stays is not told again.
+    pub(crate) fn renew(&mut self, registry: &Registry, shared: &Arc<Shared>) {
+        let mut before = std::mem::take(&mut self.by_handler);
+        for (handler, gate) in registry.gates() {
+            let same = before.remove(&handler).filter(|(watched, _)| watched.is(&gate));
+            let watch = || {
+                let (handler, watched) = (handler.clone(), gate.clone());
+                let watcher = Watcher { handler, gate: watched, shut_since: None, told: None, again: false };
+                (gate.clone(), AbortOnDropHandle::new(tokio::spawn(watcher.run(Arc::clone(shared)))))
+            };
+            let entry = same.unwrap_or_else(watch);
+            self.by_handler.insert(handler, entry);
+        }
     }
 }
 

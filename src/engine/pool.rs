@@ -51,6 +51,8 @@ const DEPTH: usize = 2;
 const BATCH: usize = 64;
 /// Longest wait for a rate limit to end before looking again, so that due jobs are promoted.
 const MAX_LIMITED: Duration = Duration::from_secs(30);
+/// How often it is looked whether jobs have ended that another pool began.
+const BEFORE: Duration = Duration::from_millis(100);
 /// First and longest pause after a call that failed.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// Pause after an error that will not pass by itself, such as a key of the wrong type.
@@ -73,6 +75,8 @@ pub(crate) enum Message {
     Gate,
     /// New settings; jobs that run keep those they started with.
     Settings(Box<Settings>),
+    /// Others are stored for the whole fleet.
+    Limits,
 }
 
 /// What a reload can change.
@@ -92,7 +96,7 @@ impl Settings {
             self.queue.clone(),
             Arc::clone(&self.status),
             #[cfg(feature = "app")]
-            &shared.app,
+            shared.app(),
         )
     }
 }
@@ -156,6 +160,9 @@ pub(crate) struct Pool {
     failures: u32,
     /// The queue's keys are checked and its limits stored.
     prepared: bool,
+    /// The slots of pools that a reload has ended and that still run jobs of this queue: ours are not all free until they
+    /// have gone.
+    before: Vec<Arc<Slots>>,
 }
 
 impl Pool {
@@ -165,6 +172,7 @@ impl Pool {
         Bound { door, slots, lookout }: Bound,
         inbox: mpsc::UnboundedReceiver<Message>,
         phase: Phase,
+        before: Vec<Arc<Slots>>,
     ) -> Self {
         let locks = Arc::new(Locks { queue: settings.queue.clone(), slots: Arc::clone(&slots) });
         shared.register(&locks);
@@ -192,6 +200,7 @@ impl Pool {
             paused: None,
             failures: 0,
             prepared: false,
+            before,
         }
     }
 
@@ -238,7 +247,7 @@ impl Pool {
             let queue = &self.settings.queue;
             let result = async {
                 queue.check_queue().await?;
-                queue.apply_limits().await?;
+                queue.apply_limits(None).await?;
                 queue.open_queue().await
             };
             match result.await {
@@ -280,7 +289,8 @@ impl Pool {
 
     /// Slots that a take sent now may fill. None while more are in use than a reload has left.
     fn free_slots(&self) -> usize {
-        let in_use = self.slots.occupied().saturating_sub(self.leaving) + self.reserved;
+        let before: usize = self.before.iter().map(|slots| slots.occupied()).sum();
+        let in_use = self.slots.occupied().saturating_sub(self.leaving) + self.reserved + before;
         (self.settings.config.concurrency as usize).saturating_sub(in_use)
     }
 
@@ -530,8 +540,13 @@ impl Pool {
                 self.locks = Arc::new(Locks { queue: settings.queue.clone(), slots: Arc::clone(&self.slots) });
                 self.shared.register(&self.locks);
                 self.settings = *settings;
+                self.limited = None;
                 self.gates = Gates::of(&self.settings.router, &self.settings.queue, &self.outbox);
                 self.courier = self.settings.courier(&self.shared);
+                self.hungry = true;
+            }
+            Message::Limits => {
+                self.limited = None;
                 self.hungry = true;
             }
         }
@@ -577,6 +592,7 @@ impl Pool {
             self.paused,
             self.limited,
             self.due.filter(|_| waits),
+            (!self.before.is_empty()).then(|| Instant::now() + BEFORE),
             if self.barred && waits { self.gates.tried_at() } else { None },
             self.unanswered.iter().filter_map(|lost| lost.next).min(),
         ];
@@ -588,6 +604,7 @@ impl Pool {
         let past = |timer: &mut Option<Instant>| timer.take_if(|at| *at <= now).is_some();
         past(&mut self.paused);
         past(&mut self.limited);
+        self.before.retain(|slots| slots.occupied() > 0);
         if past(&mut self.due) {
             self.hungry = true;
         }

@@ -46,6 +46,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const CHECK: Duration = Duration::from_secs(60);
 /// Difference between our wall clock and the server's that is worth a warning, and an error; ms.
 const SKEW: (u64, u64) = (500, 5000);
+/// How soon it is tried again to store a queue's settings.
+const STORE_AGAIN: Duration = Duration::from_secs(1);
 /// How long handing back may take once handlers have been given up, Redis being slow.
 const CLOSING: Duration = Duration::from_secs(5);
 
@@ -60,8 +62,28 @@ struct Works {
     task: JoinHandle<()>,
     /// Rings where producers do not.
     bell: Option<AbortOnDropHandle<()>>,
+    /// Writes what a reload has changed for the whole fleet.
+    storing: Option<AbortOnDropHandle<()>>,
     /// Shows this process to BullMQ dashboards as a worker of the queue.
     _name: Option<AbortOnDropHandle<()>>,
+}
+
+impl Works {
+    /// The jobs in the slots.
+    fn running(&self) -> Vec<RunningJob> {
+        let mut running = Vec::new();
+        self.slots.each(|_, occupant| {
+            running.push(RunningJob {
+                id: occupant.job.id.clone(),
+                name: occupant.job.name.clone(),
+                attempt: occupant.job.attempt(),
+                running_for: occupant.since.elapsed(),
+                recording: occupant.stage == Stage::Recording,
+                stuck: occupant.is_stuck(Instant::now()),
+            });
+        });
+        running
+    }
 }
 
 /// The scheduler at work; it ends with this.
@@ -173,7 +195,8 @@ impl Engine {
             #[cfg(feature = "app")]
             crate::app::App::new(&store, config.app.clone())?,
         );
-        let shared = Arc::new(shared.with_zone(config.daemon.timezone.as_deref()).with_tracer(tracer));
+        shared.set_zone(config.daemon.timezone.as_deref());
+        let shared = Arc::new(shared.with_tracer(tracer));
         let up = RedisHealth::Connected;
         let info = meanwhile(Box::pin(store.server()), &up, &mut orders, &handle, false).await;
         // a subscriber may sit at a replica, where this server cannot see it
@@ -309,14 +332,17 @@ impl Run {
         let bound = Bound { door: Arc::clone(&door), slots: Arc::clone(&slots), lookout: Arc::default() };
         let kept = self.keep(queue.clone(), config, &router, bound.clone());
         let settings = self.pool_settings(config, queue, router);
-        let worker = Pool::new(settings, Arc::clone(&self.shared), bound, inbox, self.phase);
+        let before = self.leaving.iter().filter(|works| works.settings.name == config.name);
+        let before = before.map(|works| Arc::clone(&works.slots)).collect();
+        let worker = Pool::new(settings, Arc::clone(&self.shared), bound, inbox, self.phase, before);
         let (orders, name_of_pool) = (self.orders.clone(), config.name.clone());
         let task = tokio::spawn(async move {
             if AssertUnwindSafe(worker.run()).catch_unwind().await.is_err() {
                 let _ = orders.send(Order::PoolDied(name_of_pool));
             }
         });
-        let works = Works { settings: config.clone(), pool, door, slots, kept, gates, task, bell, _name: name };
+        let works =
+            Works { settings: config.clone(), pool, door, slots, kept, gates, task, bell, storing: None, _name: name };
         self.works.insert(config.name.clone(), works);
         Ok(())
     }
@@ -500,13 +526,15 @@ impl Run {
         // handlers that stay keep what they know, and their gates as they stand
         let registry = if handlers_changed { self.registry.renew(&config)? } else { self.registry.clone() };
         super::can_be_worked(&config, &registry, self.scheduling)?;
+        let jobs_see_other = self.renew_app(&config)? || self.config.status != config.status;
         let wanted: BTreeMap<QueueName, config::Queue> =
             self.queues_of(&config).into_iter().map(|queue| (queue.name.clone(), queue)).collect();
-        let status_changed = self.config.status != config.status;
         if handlers_changed {
-            self.watched = Watched::start(&registry, &self.shared);
+            self.watched.renew(&registry, &self.shared);
         }
-        self.registry = registry;
+        self.shared.set_zone(config.daemon.timezone.as_deref());
+        let status_changed = self.config.status != config.status;
+        let registry_before = std::mem::replace(&mut self.registry, registry);
         self.config = config;
         if status_changed {
             self.check_status_stream();
@@ -535,11 +563,30 @@ impl Run {
                 if let Err(error) = self.start_pool(&queue) {
                     tracing::error!(queue = %name, %error, "cannot be worked");
                 }
-            } else if handlers_changed || status_changed || self.works[&name].settings != queue {
+            } else if jobs_see_other
+                || self.works[&name].settings != queue
+                || self.registry.differs_for(&queue, &registry_before)
+            {
                 self.change_pool(&name, &queue);
             }
         }
         Ok(())
+    }
+
+    /// Has jobs that start from now on find other things beside the queues. Answers whether they do.
+    #[cfg(feature = "app")]
+    fn renew_app(&self, config: &Config) -> Result<bool, Error> {
+        if self.config.app == config.app {
+            return Ok(false);
+        }
+        self.shared.set_app(self.shared.app().renew(&self.store, config.app.clone())?);
+        Ok(true)
+    }
+
+    #[cfg(not(feature = "app"))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as where there is one")]
+    fn renew_app(&self, _: &Config) -> Result<bool, Error> {
+        Ok(false)
     }
 
     /// A pool that panicked is a defect of ours; its queue is worked on all the same. The jobs it held
@@ -572,18 +619,12 @@ impl Run {
         works.kept = kept;
         works.bell = bell;
         works.gates = gates;
-        works.settings = config.clone();
-        let limits = queue;
-        tokio::spawn(async move {
-            let stored = async {
-                limits.apply_limits().await?;
-                limits.open_queue().await
-            };
-            if let Err(error) = stored.await {
-                tracing::warn!(queue = %limits.name(), %error, "cannot store the queue's settings");
-            }
-        });
+        let before = std::mem::replace(&mut works.settings, config.clone());
         let _ = works.pool.send(Message::Settings(Box::new(settings)));
+        if before != works.settings {
+            let storing = store_settings(queue, before, works.pool.clone(), works.storing.take());
+            works.storing = Some(AbortOnDropHandle::new(tokio::spawn(storing)));
+        }
     }
 
     /// Whoever asks waits, we do not.
@@ -596,29 +637,26 @@ impl Run {
     }
 
     fn take_snapshot(&self) -> Snapshot {
-        let queues = self.works.iter().map(|(name, works)| {
-            let mut running = Vec::new();
-            works.slots.each(|_, occupant| {
-                running.push(RunningJob {
-                    id: occupant.job.id.clone(),
-                    name: occupant.job.name.clone(),
-                    attempt: occupant.job.attempt(),
-                    running_for: occupant.since.elapsed(),
-                    recording: occupant.stage == Stage::Recording,
-                    stuck: occupant.is_stuck(Instant::now()),
-                });
-            });
+        let mut queues: BTreeMap<&QueueName, QueueSnapshot> = BTreeMap::new();
+        for (name, works) in &self.works {
             let gates = works.gates.iter().filter_map(|(handler, gate)| ShutGate::of(handler, gate));
-            QueueSnapshot { name: name.clone(), slots: works.settings.concurrency, running, gates: gates.collect() }
-        });
+            let (slots, gates) = (works.settings.concurrency, gates.collect());
+            queues.insert(name, QueueSnapshot { name: name.clone(), slots, running: works.running(), gates });
+        }
+        // what a reload has ended may still run jobs
+        for works in &self.leaving {
+            let name = &works.settings.name;
+            let none = || QueueSnapshot { name: name.clone(), slots: 0, running: Vec::new(), gates: Vec::new() };
+            queues.entry(name).or_insert_with(none).running.extend(works.running());
+        }
         Snapshot {
             phase: self.phase,
-            queues: queues.collect(),
+            queues: queues.into_values().collect(),
             processes: self.staff.processes(),
             gates: self.staff.gates(),
             schedules: self.timetable.now(self.store.now()),
             #[cfg(feature = "app")]
-            app: self.shared.app.figures(),
+            app: self.shared.app().figures(),
         }
     }
 }
@@ -671,6 +709,42 @@ async fn meanwhile<T>(
         let _ = handle.orders.send(order);
     }
     Some(done)
+}
+
+/// Stores what a reload has changed in a queue, as often as it takes, after what an `earlier` one has changed; then tells
+/// the pool.
+async fn store_settings(
+    queue: WorkQueue,
+    before: config::Queue,
+    pool: mpsc::UnboundedSender<Message>,
+    earlier: Option<AbortOnDropHandle<()>>,
+) {
+    if let Some(earlier) = earlier {
+        // one that has panicked will not come to an end by being waited for
+        let _ = earlier.await;
+    }
+    let mut is_said = false;
+    loop {
+        let stored = async {
+            queue.apply_limits(Some(&before)).await?;
+            queue.open_queue().await
+        };
+        match stored.await {
+            Ok(()) => break,
+            Err(error) if error.is_temporary() => {
+                if !is_said {
+                    tracing::warn!(queue = %queue.name(), %error, "cannot store the queue's settings; trying again");
+                    is_said = true;
+                }
+                tokio::time::sleep(STORE_AGAIN).await;
+            }
+            Err(error) => {
+                tracing::error!(queue = %queue.name(), %error, "cannot store the queue's settings");
+                return;
+            }
+        }
+    }
+    let _ = pool.send(Message::Limits);
 }
 
 /// Has the door rung where producers do not; ends when dropped.

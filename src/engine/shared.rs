@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use tokio::runtime::{Handle, Runtime};
 use tokio::task::JoinHandle;
@@ -17,6 +17,8 @@ use crate::config;
 use crate::job::Job;
 use crate::store::Token;
 
+const UNPOISONED: &str = "no code panics while holding this lock";
+
 pub(crate) struct Shared {
     /// First part of every lock token: this incarnation of this worker.
     pub(crate) incarnation: String,
@@ -29,10 +31,10 @@ pub(crate) struct Shared {
     /// Where handlers run that may take a thread's time.
     pub(crate) handlers: Handlers,
     /// The time zone of cron patterns that name none, once there was one.
-    zone: OnceLock<Arc<str>>,
+    zone: RwLock<Option<Arc<str>>>,
     takes: AtomicU64,
     #[cfg(feature = "app")]
-    pub(crate) app: App,
+    app: RwLock<App>,
     /// Jobs that may still be taken, where there is a bound.
     budget: Option<AtomicI64>,
 }
@@ -55,25 +57,37 @@ impl Shared {
             totals: Totals::default(),
             register,
             handlers,
-            zone: OnceLock::new(),
+            zone: RwLock::default(),
             takes: AtomicU64::new(0),
             #[cfg(feature = "app")]
-            app,
+            app: RwLock::new(app),
             budget: budget.map(|jobs| AtomicI64::new(i64::try_from(jobs).unwrap_or(i64::MAX))),
         }
     }
 
     /// The time zone of cron patterns that name none.
     pub(crate) fn zone(&self) -> Arc<str> {
-        Arc::clone(self.zone.get_or_init(|| config::local_zone().into()))
+        let known = self.zone.read().expect(UNPOISONED).clone();
+        known.unwrap_or_else(|| {
+            let zone: Arc<str> = config::local_zone().into();
+            Arc::clone(self.zone.write().expect(UNPOISONED).get_or_insert(zone))
+        })
     }
 
-    /// Takes a zone other than the host's; before the first one asks.
-    pub(crate) fn with_zone(self, zone: Option<&str>) -> Self {
-        if let Some(zone) = zone {
-            let _ = self.zone.set(zone.into());
-        }
-        self
+    /// Takes another one; `None` is the host's, which is looked up when it is asked for.
+    pub(crate) fn set_zone(&self, zone: Option<&str>) {
+        *self.zone.write().expect(UNPOISONED) = zone.map(Into::into);
+    }
+
+    /// What jobs that start now find beside the queues.
+    #[cfg(feature = "app")]
+    pub(crate) fn app(&self) -> App {
+        self.app.read().expect(UNPOISONED).clone()
+    }
+
+    #[cfg(feature = "app")]
+    pub(crate) fn set_app(&self, app: App) {
+        *self.app.write().expect(UNPOISONED) = app;
     }
 
     /// Has spans made of attempts.

@@ -87,6 +87,14 @@ impl Registry {
         names.filter_map(|name| Some((name.clone(), Arc::clone(self.get(name)?)))).collect()
     }
 
+    /// Whether a queue's jobs are done by another handler than `before` them.
+    pub(crate) fn differs_for(&self, queue: &config::Queue, before: &Self) -> bool {
+        queue.routes.values().chain(&queue.handler).any(|name| match (self.get(name), before.get(name)) {
+            (Some(now), Some(before)) => !Arc::ptr_eq(now, before),
+            (now, before) => now.is_some() != before.is_some(),
+        })
+    }
+
     /// The gates of all handlers that have one.
     pub(crate) fn gates(&self) -> Vec<(String, Gate)> {
         gates(&self.handlers)

@@ -185,25 +185,38 @@ impl BullQueue {
     }
 
     /// Stores the fleet's limits in the queue, where every BullMQ worker reads them. What the file
-    /// does not name stays as it is.
-    pub(crate) async fn apply_limits(&self) -> Result<(), Error> {
-        self.store.apply_limits(self.keys.meta(), &self.settings).await
+    /// does not name stays as it is, but for what the settings `before` these named.
+    pub(crate) async fn apply_limits(&self, before: Option<&config::Queue>) -> Result<(), Error> {
+        self.store.apply_limits(self.keys.meta(), &self.settings, before).await
     }
 }
 
 impl Store {
-    /// Stores a queue's limits in its meta hash, whichever that is.
-    pub(super) async fn apply_limits(&self, meta: String, settings: &config::Queue) -> Result<(), Error> {
-        let mut args: Vec<Value> = vec![meta.into()];
+    /// Stores a queue's limits in its meta hash, whichever that is. Takes away those that settings before these had and
+    /// these have not; others stay, for somebody may have set them by hand.
+    pub(super) async fn apply_limits(
+        &self,
+        meta: String,
+        settings: &config::Queue,
+        before: Option<&config::Queue>,
+    ) -> Result<(), Error> {
+        let mut set: Vec<Value> = vec![meta.as_str().into()];
+        let mut gone: Vec<Value> = vec![meta.into()];
         if let Some(concurrency) = settings.global_concurrency {
-            args.extend(["concurrency".into(), i64::from(concurrency).into()]);
+            set.extend(["concurrency".into(), i64::from(concurrency).into()]);
+        } else if before.is_some_and(|before| before.global_concurrency.is_some()) {
+            gone.push("concurrency".into());
         }
         if let Some(limit) = settings.rate_limit {
             let window = crate::job::millis(limit.per);
-            args.extend(["max".into(), i64::from(limit.max).into(), "duration".into(), window.into()]);
+            set.extend(["max".into(), i64::from(limit.max).into(), "duration".into(), window.into()]);
+        } else if before.is_some_and(|before| before.rate_limit.is_some()) {
+            gone.extend(["max".into(), "duration".into()]);
         }
-        if args.len() > 1 {
-            self.command().call("HSET", args).await?;
+        for (command, args) in [("HSET", set), ("HDEL", gone)] {
+            if args.len() > 1 {
+                self.command().call(command, args).await?;
+            }
         }
         Ok(())
     }

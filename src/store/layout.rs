@@ -172,11 +172,12 @@ impl WorkQueue {
         }
     }
 
-    /// Stores the fleet's limits in the queue. What the file does not name stays as it is.
-    pub(crate) async fn apply_limits(&self) -> Result<(), Error> {
+    /// Stores the fleet's limits in the queue. What the file does not name stays as it is, but for what the settings
+    /// `before` these named.
+    pub(crate) async fn apply_limits(&self, before: Option<&config::Queue>) -> Result<(), Error> {
         match self {
-            Bull(queue) => queue.apply_limits().await,
-            List(queue) => queue.apply_limits().await,
+            Bull(queue) => queue.apply_limits(before).await,
+            List(queue) => queue.apply_limits(before).await,
         }
     }
 

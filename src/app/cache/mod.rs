@@ -44,7 +44,7 @@ pub struct Cache {
 struct Inner {
     store: AppStore,
     settings: config::app::Cache,
-    counts: Counts,
+    counts: Arc<Counts>,
     flights: Arc<Flights>,
 }
 
@@ -105,6 +105,12 @@ impl Keep {
 impl Cache {
     pub(super) fn new(store: AppStore, settings: config::app::Cache) -> Self {
         let (counts, flights) = Default::default();
+        Self { inner: Arc::new(Inner { store, settings, counts, flights }) }
+    }
+
+    /// Another that counts on.
+    pub(super) fn renew(&self, store: AppStore, settings: config::app::Cache) -> Self {
+        let (counts, flights) = (Arc::clone(&self.inner.counts), Arc::default());
         Self { inner: Arc::new(Inner { store, settings, counts, flights }) }
     }
 

@@ -38,7 +38,7 @@ pub async fn measure(store: &Store, config: Config, queue: &QueueName, jobs: u64
         let used = Usage::now(store).await?.since(&before);
         Ok::<_, Error>((clock.seconds(jobs, queue)?, used))
     };
-    let worked = worked.await;
+    let worked = Box::pin(worked).await;
     list.erase().await?;
     let (seconds, used) = worked?;
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52 jobs and commands")]

@@ -78,7 +78,7 @@ impl<'a> Play<'a> {
             }
             "queue" => self.queue.name = QueueName::new(text(1)).unwrap(),
             "worker" => self.set_worker(word(1)),
-            "limits" => self.work_queue().apply_limits().await?,
+            "limits" => self.work_queue().apply_limits(None).await?,
             "advance" => self.set_clock(self.now + text(1).parse::<i64>().unwrap()),
             "add" => {
                 let job = new_job(&word(1).text, word(2), words.get(3));

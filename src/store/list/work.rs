@@ -351,8 +351,8 @@ impl ListQueue {
     }
 
     /// As [`crate::store::WorkQueue::apply_limits`].
-    pub(crate) async fn apply_limits(&self) -> Result<(), Error> {
-        self.store.apply_limits(self.keys.meta(), &self.settings).await
+    pub(crate) async fn apply_limits(&self, before: Option<&config::Queue>) -> Result<(), Error> {
+        self.store.apply_limits(self.keys.meta(), &self.settings, before).await
     }
 
     /// As [`crate::store::WorkQueue::post_gates`].

@@ -148,7 +148,7 @@ async fn a_paused_list_gives_nothing_and_limits_hold_over_processes() {
     assert!(list.pause().await.unwrap() && !list.pause().await.unwrap() && list.is_paused().await.unwrap());
     assert!(taken(&work, "one:1", 9).await.is_empty());
     assert!(list.resume().await.unwrap() && !list.resume().await.unwrap());
-    work.apply_limits().await.unwrap();
+    work.apply_limits(None).await.unwrap();
     let jobs = taken(&work, "one:2", 9).await;
     assert_eq!(jobs.len(), 2);
     assert!(taken(&rig.other("host-two").await, "two:1", 9).await.is_empty());
@@ -160,7 +160,7 @@ async fn a_paused_list_gives_nothing_and_limits_hold_over_processes() {
     assert_eq!(taken(&rig.other("host-two").await, "two:2", 9).await.len(), 1);
     rig.queue.rate_limit = Some(config::RateLimit { max: 1, per: Duration::from_secs(60) });
     let work = rig.work();
-    work.apply_limits().await.unwrap();
+    work.apply_limits(None).await.unwrap();
     ended(&work, vec![finish(&jobs[1], "one:2", complete())]).await;
     let Taken { jobs, limited, .. } = work.move_to_active(&take("one:3", 9)).await.unwrap();
     assert!(jobs.len() == 1 && limited.is_some(), "{limited:?}");
