@@ -8,6 +8,7 @@ use super::error::{Place, Problem};
 use super::expand::expand;
 use super::locate::{Document, Kind, Sources};
 use super::path::KeyPath;
+use super::seen::Seen;
 
 /// Longest file, in bytes.
 const LONGEST: u64 = 4 * 1024 * 1024;
@@ -38,7 +39,7 @@ impl<'a> Reader<'a> {
             self.file(path, None);
             return;
         }
-        match glob(path, "*.toml") {
+        match glob(path, "*.toml", &mut self.sources.seen) {
             Ok(files) if files.is_empty() => {
                 let problem = Problem::error(format!("there is no *.toml in directory {}", path.display()));
                 self.problems.push(problem.with_help("put one there, or name a file"));
@@ -57,6 +58,7 @@ impl<'a> Reader<'a> {
     /// Reads one file and what it includes. `from` is the include that names it.
     fn file(&mut self, path: &Path, from: Option<&Place>) {
         let name = path.display().to_string();
+        self.sources.seen.file(path);
         let mut refuse = |message: String, help: &str| {
             let problem = Problem::error(message).with_help(help);
             self.problems.push(match from {
@@ -101,6 +103,7 @@ impl<'a> Reader<'a> {
             },
         };
         let directory = path.parent().unwrap_or(Path::new("")).to_owned();
+        self.sources.seen.has_empty_file |= text.is_empty();
         // an editor's mark of UTF-8 says nothing
         let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
         let (document, wrong) = Document::parse(name.clone(), &directory, text);
@@ -155,7 +158,7 @@ impl<'a> Reader<'a> {
             self.file(&directory.join(pattern), Some(place));
             return;
         }
-        match glob(directory, pattern) {
+        match glob(directory, pattern, &mut self.sources.seen) {
             // a glob that matches the file it stands in does not mean it
             Ok(files) => {
                 for file in files.iter().filter(|file| fs::canonicalize(file).is_ok_and(|real| real != from)) {
@@ -174,7 +177,7 @@ impl<'a> Reader<'a> {
 /// The files a pattern matches, sorted. `*` and `?` stand for characters within one name; names
 /// that begin with a dot are only matched by patterns that do. A directory that is not there
 /// holds nothing.
-fn glob(directory: &Path, pattern: &str) -> std::io::Result<Vec<PathBuf>> {
+pub(super) fn glob(directory: &Path, pattern: &str, seen: &mut Seen) -> std::io::Result<Vec<PathBuf>> {
     let mut paths = vec![if pattern.starts_with('/') { PathBuf::from("/") } else { directory.to_owned() }];
     for part in pattern.split('/').filter(|part| !part.is_empty()) {
         if !part.contains(['*', '?']) {
@@ -187,6 +190,7 @@ fn glob(directory: &Path, pattern: &str) -> std::io::Result<Vec<PathBuf>> {
         let mut matching = Vec::new();
         for path in &paths {
             let listed = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+            seen.directory(listed);
             let entries = match fs::read_dir(listed) {
                 Ok(entries) => entries,
                 Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
@@ -207,6 +211,7 @@ fn glob(directory: &Path, pattern: &str) -> std::io::Result<Vec<PathBuf>> {
     }
     paths.retain(|path| !path.is_dir());
     paths.sort();
+    seen.found(directory, pattern, &paths);
     Ok(paths)
 }
 

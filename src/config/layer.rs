@@ -224,7 +224,12 @@ fn resolve(variable: &str, names: &Value) -> Result<KeyPath, Box<Problem>> {
             ValueKind::Table(table) => Some(table),
             _ => None,
         });
-        let present = || here.map(|table| table.keys().map(String::as_str).collect()).unwrap_or_default();
+        let present = || {
+            let mut names: Vec<_> = here.map(|table| table.keys().map(String::as_str).collect()).unwrap_or_default();
+            // told in the same order each time
+            names.sort_unstable();
+            names
+        };
         let known: Vec<&str> = shape.names().unwrap_or_else(present);
         let written = fold(segment);
         let matching: Vec<&str> = known.iter().copied().filter(|name| fold(name) == written).collect();

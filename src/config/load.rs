@@ -14,6 +14,7 @@ use super::locate::{Half, Sources};
 use super::origin::Origins;
 use super::read::{Context, Item, any_error, sort};
 use super::section;
+use super::seen::Seen;
 use super::{Config, Queue, Status};
 use super::{validate, zone};
 use crate::job::QueueName;
@@ -55,9 +56,18 @@ pub fn files(options: &LoadOptions) -> Vec<PathBuf> {
 
 /// Loads the configuration. Beside it stand the warnings; with any error there is none, and
 /// the error holds all problems found, warnings included.
-pub fn load(options: &LoadOptions) -> Result<(Config, Vec<Problem>), Error> {
-    let (config, problems, _) = read(options);
-    if any_error(&problems) { Err(Error { problems }) } else { Ok((config, problems)) }
+pub fn load(options: &LoadOptions) -> Loaded {
+    look(options).0
+}
+
+/// What a load comes to.
+pub type Loaded = Result<(Config, Vec<Problem>), Error>;
+
+/// As [`load`]; with what the files were that it comes from.
+pub(super) fn look(options: &LoadOptions) -> (Loaded, Seen) {
+    let (config, problems, sources) = read(options);
+    let loaded = if any_error(&problems) { Err(Error { problems }) } else { Ok((config, problems)) };
+    (loaded, sources.seen)
 }
 
 /// Loads the configuration, and what is needed to say where each of its values comes from.

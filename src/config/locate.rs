@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{Place, Position, Problem};
 use super::path::{KeyPath, Step};
+use super::seen::Seen;
 
 /// A value and where it stands, in bytes.
 #[derive(Debug, Clone)]
@@ -68,6 +69,7 @@ pub struct Sources {
     pub documents: Vec<Document>,
     /// Strongest first.
     pub given: Vec<Given>,
+    pub seen: Seen,
 }
 
 impl Document {

@@ -50,6 +50,10 @@ mod schema;
 #[cfg(feature = "daemon")]
 mod section;
 #[cfg(feature = "daemon")]
+mod seen;
+#[cfg(feature = "daemon")]
+mod settled;
+#[cfg(feature = "daemon")]
 pub mod show;
 #[cfg(feature = "daemon")]
 mod validate;
@@ -82,6 +86,8 @@ pub use redis::{AtStart, Endpoint, Redis, Secret};
 pub use schedule::{CatchUp, Overlap, Schedule};
 #[cfg(feature = "daemon")]
 pub use schema::json_schema;
+#[cfg(feature = "daemon")]
+pub use settled::load_settled;
 #[cfg(feature = "daemon")]
 pub use show::{show, show_json, show_origins, show_origins_json, show_schedule};
 pub use status::{Status, StatusFormat, StatusStream};

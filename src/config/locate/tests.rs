@@ -11,7 +11,7 @@ fn path(text: &str) -> KeyPath {
 fn place(text: &str, key: &KeyPath, half: Half) -> (usize, usize, String) {
     let (document, problems) = document(text);
     assert_eq!(problems, []);
-    let sources = Sources { documents: vec![document], given: Vec::new() };
+    let sources = Sources { documents: vec![document], ..Sources::default() };
     let at = sources.place(key, half).unwrap().position.unwrap();
     (at.line, at.column, at.line_text)
 }
@@ -41,7 +41,7 @@ fn a_key_that_is_not_there_is_placed_at_its_table() {
 fn what_was_given_outside_the_files_wins() {
     let (document, _) = document("[redis]\nprefix = \"a\"\n");
     let given = Given { path: path("redis.prefix"), source: "environment variable OXHERD__REDIS__PREFIX".into() };
-    let sources = Sources { documents: vec![document], given: vec![given] };
+    let sources = Sources { documents: vec![document], given: vec![given], ..Sources::default() };
     let place = sources.place(&path("redis.prefix"), Half::Value).unwrap();
     assert_eq!((place.source.as_str(), place.position), ("environment variable OXHERD__REDIS__PREFIX", None));
 }

@@ -223,7 +223,7 @@ impl Field {
         }
         if self.is(WEEKDAY) {
             if text == "L" {
-                return Err("L needs a weekday in front, as in 5L for the last Friday".into());
+                return Err("L needs a weekday in front; write 5L for the last Friday".into());
             }
             if let Some(day) = text.strip_suffix('L') {
                 let day = self.value(day)?;
@@ -232,7 +232,7 @@ impl Field {
             if let Some((day, nth)) = text.split_once('#') {
                 let day = self.value(day)?;
                 let nth = number(nth).filter(|nth| (1..=5).contains(nth));
-                let nth = nth.ok_or("expected 1 to 5 after #, as in 1#2 for the second Monday")?;
+                let nth = nth.ok_or("expected 1 to 5 after #; write 1#2 for the second Monday")?;
                 return Ok(Weekdays {
                     nth: Some((Values::range(day, day).with_one_sunday(), nth)),
                     ..Weekdays::default()
@@ -243,7 +243,7 @@ impl Field {
             Some((_, step)) if step.contains('/') => return Err("more than one /; a step is written once".into()),
             Some((range, step)) => {
                 let step = number(step).filter(|step| *step > 0);
-                (range, Some(step.ok_or("expected a number of at least 1 after the /")?))
+                (range, Some(step.ok_or("a step is at least 1; write */15 for every fifteenth")?))
             }
             None => (text, None),
         };
