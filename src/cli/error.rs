@@ -21,6 +21,12 @@ pub enum Error {
     Bulk(#[from] BulkError),
     #[error("redis does not answer: {0}")]
     NoAnswer(String),
+    /// No daemon is there to be told something.
+    #[error("{0}")]
+    Absent(String),
+    /// A daemon that was told something.
+    #[error(transparent)]
+    Silent(#[from] daemon::NoAnswer),
     /// Printed as the problems themselves.
     #[error(transparent)]
     Config(#[from] config::Error),
@@ -47,7 +53,12 @@ impl Error {
             Self::No(_) => Exit::No,
             Self::Usage(_) => Exit::Usage,
             Self::Input(_) | Self::Bulk(_) => Exit::BadInput,
-            Self::NoAnswer(_) => Exit::Unreachable,
+            Self::NoAnswer(_) | Self::Absent(_) => Exit::Unreachable,
+            Self::Silent(error) => match error {
+                daemon::NoAnswer::NotOurs(_) => Exit::NoPermission,
+                daemon::NoAnswer::Unreadable(source) => io_exit(source),
+                _ => Exit::Unreachable,
+            },
             Self::Config(_) | Self::Handler(_) => Exit::Refused,
             Self::Store(error) => store_exit(error),
             Self::Daemon(error) => daemon_exit(error),

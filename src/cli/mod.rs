@@ -23,6 +23,7 @@ mod man;
 mod print;
 mod progress;
 mod queue;
+mod reload;
 mod run;
 mod schedule;
 mod session;
@@ -85,6 +86,7 @@ enum LogFormat {
 #[derive(Subcommand)]
 enum Verb {
     Run(run::Run),
+    Reload(reload::Reload),
     Check(check::Check),
     Doctor(doctor::Doctor),
     Acl(acl::Acl),
@@ -142,6 +144,7 @@ pub fn main() -> ExitCode {
 fn dispatch(verb: Verb, session: &mut Session) -> Result<Exit, Error> {
     match verb {
         Verb::Run(run) => run.execute(session),
+        Verb::Reload(reload) => reload.execute(session),
         Verb::Check(check) => check.execute(session),
         Verb::Doctor(doctor) => doctor.execute(session),
         Verb::Acl(acl) => acl.execute(session),

@@ -5,6 +5,7 @@
 //! calls it.
 
 mod callbacks;
+mod caller;
 mod command;
 mod error;
 pub mod escape;
@@ -18,6 +19,7 @@ mod signals;
 mod state;
 mod traces;
 
+pub use caller::{NoAnswer, answer, holder, order};
 pub use command::Command;
 pub use error::Error;
 pub use guest::{Guest, Stopping};
@@ -129,7 +131,7 @@ impl Daemon {
                         state.keep_only([id.as_str()]);
                     }
                 }
-                command = signals.next() => self.obey(command, &handle, &mut reloads).await,
+                command = signals.next() => self.obey(command, &handle, &mut reloads),
                 attempt = reloads.ended() => drop(self.end_reload(attempt, &handle, &mut reloads)),
             }
         };
@@ -148,7 +150,7 @@ impl Daemon {
         Ok(ending)
     }
 
-    async fn obey(&mut self, command: Command, handle: &Handle, reloads: &mut Reloads) {
+    fn obey(&self, command: Command, handle: &Handle, reloads: &mut Reloads) {
         match command {
             Command::Stop => {
                 tracing::info!("stopping: no new jobs; a second signal hands running ones back");
@@ -163,7 +165,11 @@ impl Daemon {
                 handle.quiet();
             }
             Command::Reload => self.begin_reload(handle, reloads),
-            Command::Report => report(handle).await,
+            Command::Report => {
+                // the engine answers nothing before Redis was there once, and other orders must not wait for that
+                let handle = handle.clone();
+                tokio::spawn(async move { report(&handle).await });
+            }
         }
     }
 }

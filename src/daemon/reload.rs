@@ -6,9 +6,9 @@
 
 use std::fmt::Display;
 use std::future::Future;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,13 +18,13 @@ use crate::config::{self, Config, Diff, LoadOptions, Problem, Severity};
 use crate::engine::Handle;
 
 /// In the state directory: what became of the last reload.
-const FILE: &str = "reload.json";
+pub(super) const FILE: &str = "reload.json";
 
 /// What became of an order to read the configuration again: for the log, for guests, and for `oxherd reload`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reload {
     /// Who was told.
-    pub pid: u32,
+    pub pid: i32,
     /// Counts the reloads of this process, from 1.
     pub number: u64,
     pub outcome: Outcome,
@@ -44,12 +44,21 @@ pub enum Outcome {
 
 impl Reload {
     pub(super) fn new(number: u64, outcome: Outcome) -> Self {
-        Self { pid: std::process::id(), number, outcome }
+        Self { pid: nix::unistd::getpid().as_raw(), number, outcome }
     }
 
     /// Notes it in the state directory. A reader sees the whole of it, or what was there before.
-    fn write(&self, directory: &Path) -> io::Result<()> {
+    pub(super) fn write(&self, directory: &Path) -> io::Result<()> {
         write_whole(&directory.join(FILE), self, Survives::Nothing)
+    }
+
+    /// What was noted last by the daemon that holds the state directory; `None` before its first reload.
+    pub fn read(directory: &Path) -> io::Result<Option<Self>> {
+        match fs::read(directory.join(FILE)) {
+            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -154,7 +163,7 @@ impl Daemon {
 /// Reads the files and has the engine take over what a running process can.
 async fn take_over(sources: LoadOptions, running: Config, handle: Handle) -> Result<TakenOver, Vec<Problem>> {
     let refused = |error: &dyn std::error::Error| vec![Problem::error(with_causes(error))];
-    let loaded = tokio::task::spawn_blocking(move || config::load(&sources)).await;
+    let loaded = tokio::task::spawn_blocking(move || config::load_settled(&sources)).await;
     let (mut config, warnings) = loaded.map_err(|error| refused(&error))?.map_err(|error| error.problems)?;
     Logging::check(&config.log).map_err(|error| refused(&error))?;
     let changes = Diff::between(&running, &config);

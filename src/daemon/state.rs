@@ -16,10 +16,10 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-use super::Error;
+use super::{Error, reload};
 use crate::{config, engine};
 
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 const INCARNATIONS: &str = "incarnations.json";
 /// Crashes remembered. Older incarnations lost their locks to time long ago.
 const REMEMBERED: usize = 64;
@@ -84,6 +84,8 @@ impl StateDir {
         let mut earlier = self.read();
         let excess = earlier.len().saturating_sub(REMEMBERED);
         earlier.drain(..excess);
+        // of a process that has gone
+        let _ = fs::remove_file(self.path.join(reload::FILE));
         self.write(earlier.iter().map(String::as_str).chain([id]));
         earlier
     }
