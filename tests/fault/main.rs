@@ -19,6 +19,7 @@ mod pool;
 mod probes;
 mod proxy;
 mod queue;
+mod reload;
 mod scene;
 mod schedule;
 mod shortage;

@@ -76,9 +76,14 @@ impl Daemon {
     pub fn reload(&self, redis: &Redis, toml: &str) {
         let reloads = || self.log().matches("configuration reloaded").count();
         let before = reloads();
-        Self::write(self.directory.path(), &redis.url(), toml);
+        self.write_config(redis, toml);
         self.signal(Signal::SIGHUP);
         eventually("the configuration is reloaded", || reloads() > before);
+    }
+
+    /// As [`Daemon::reload`], without telling it.
+    pub fn write_config(&self, redis: &Redis, toml: &str) {
+        Self::write(self.directory.path(), &redis.url(), toml);
     }
 
     /// Starts it again on the same file, the former one being gone.
