@@ -169,7 +169,9 @@ pub(crate) fn judge(
         findings.push(Finding::new("starting", Weight::Unready, text));
     }
     for (queue, sight) in queues {
-        if let Some(over) = sight.passed_over.filter(|over| *over >= BOUND) {
+        // a pool that asks and is refused does what it can: it asks again within seconds
+        let asks = sight.refused.is_some_and(|at| now.saturating_duration_since(at) < BOUND);
+        if let Some(over) = sight.passed_over.filter(|over| *over >= BOUND && !asks) {
             let text =
                 format!("not taking: jobs have waited {} s that may be taken, and slots are free", over.as_secs());
             findings.push(Finding::new("not_taking", Weight::Dead, text).of_queue(queue));
@@ -201,7 +203,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn sight(checked: Instant) -> Sight {
-        Sight { opened: true, checked: Some(checked), passed_over: None, refusal: None }
+        Sight { opened: true, checked: Some(checked), passed_over: None, refusal: None, refused: None }
     }
 
     fn of(phase: Phase, sights: Vec<Sight>, now: Instant, up_since: Option<Instant>) -> Health {
@@ -229,6 +231,11 @@ mod tests {
         assert!(!wedged.is_live() && !wedged.is_ready());
         assert_eq!(wedged.findings[0].queue.as_ref().unwrap().as_str(), "q1");
         assert_eq!(codes(&wedged), ["not_taking"]);
+        // Redis refuses what is asked of it; but whoever has been refused long ago asks no more
+        let later = now + BOUND * 2;
+        let refused = |at| Sight { refused: Some(at), checked: Some(later), ..over(31) };
+        assert!(of(Phase::Running, vec![refused(later)], later, Some(now)).is_live());
+        assert!(!of(Phase::Running, vec![refused(now)], later, Some(now)).is_live());
     }
 
     #[test]

@@ -24,8 +24,8 @@ struct Notes {
     /// When the last check ended, however.
     checked: Option<Instant>,
     passed_over: Option<PassedOver>,
-    /// Of the pool's last call.
-    call: Option<Refusal>,
+    /// Of the pool's last call, and when that failed.
+    call: Option<(Refusal, Instant)>,
     /// Of the last check.
     check: Option<Refusal>,
 }
@@ -53,6 +53,8 @@ pub(crate) struct Sight {
     /// For how long jobs have been passed over.
     pub(crate) passed_over: Option<Duration>,
     pub(crate) refusal: Option<Refusal>,
+    /// When Redis has refused the pool something last, and it has not answered it since.
+    pub(crate) refused: Option<Instant>,
 }
 
 impl Lookout {
@@ -68,7 +70,7 @@ impl Lookout {
 
     /// By the pool: a call has failed.
     pub(crate) fn refused(&self, error: &Error) {
-        self.notes().call = Some(Refusal::of(error));
+        self.notes().call = Some((Refusal::of(error), Instant::now()));
     }
 
     /// By the pool: the first call after one that failed has not.
@@ -102,7 +104,8 @@ impl Lookout {
             opened: notes.opened,
             checked: notes.checked,
             passed_over: passed_over.map(|over| over.last.duration_since(over.first)),
-            refusal: notes.call.clone().or_else(|| notes.check.clone()),
+            refusal: notes.call.as_ref().map(|(refusal, _)| refusal).or(notes.check.as_ref()).cloned(),
+            refused: notes.call.as_ref().map(|(_, at)| *at),
         }
     }
 }
