@@ -1,6 +1,7 @@
 //! What can be typed, and what is printed? Arguments and verbs; `main.rs` calls [`main`].
 
 mod acl;
+mod audit;
 mod bench;
 mod bulk;
 mod check;

@@ -58,7 +58,8 @@ impl Run {
                 known.join(", ")
             )));
         }
-        let logging = Logging::start(&session.log(&config))?;
+        without_core();
+        let logging = Logging::start(&session.log(&config), &config.secrets)?;
         for warning in &warnings {
             crate::daemon::log_problem(warning);
         }
@@ -92,5 +93,14 @@ impl Run {
             ending if self.drain && ending.failed > 0 => Exit::No,
             _ => Exit::Done,
         })
+    }
+}
+
+/// A core would hold every secret of the configuration. Only the soft limit: `prlimit --core` gives one that is wanted, and
+/// programs may raise their own.
+fn without_core() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_CORE) {
+        let _ = setrlimit(Resource::RLIMIT_CORE, 0, most);
     }
 }

@@ -65,7 +65,7 @@ impl Session {
     /// For verbs other than `run`: no log unless asked for, errors are printed anyway.
     pub fn start_log(&self, config: &Config) -> Result<Option<Logging>, Error> {
         match &self.global.log_level {
-            Some(_) => Ok(Some(Logging::start(&self.log(config))?)),
+            Some(_) => Ok(Some(Logging::start(&self.log(config), &config.secrets)?)),
             None => Ok(None),
         }
     }

@@ -23,6 +23,7 @@ pub(crate) fn keep(running: &Config, new: &mut Config) -> Vec<&'static str> {
         status: _,
         app: _,
         shutdown: _,
+        secrets: _,
     } = running;
     let Redis { endpoint, username, password, database, prefix, at_start, announce_workers } = redis;
     kept.keep("redis.url", endpoint, &mut new.redis.endpoint);

@@ -1,6 +1,7 @@
 //! Reads the configuration: finds the files, layers files, environment and flags, and settles
 //! every value or says what is wrong. The command line and a reload call [`load`].
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -15,8 +16,8 @@ use super::origin::Origins;
 use super::read::{Context, Item, any_error, sort};
 use super::section;
 use super::seen::Seen;
-use super::{Config, Queue, Status};
-use super::{validate, zone};
+use super::{Config, Queue, Secret, Status};
+use super::{secrets, validate, zone};
 use crate::job::QueueName;
 
 /// What [`load`] goes by. Nothing is taken from the process itself but the current directory,
@@ -90,8 +91,14 @@ fn read(options: &LoadOptions) -> (Config, Vec<Problem>, Sources) {
     }
     let mut sources = reader.finish(&mut problems);
     let tree = layer::merge(&mut sources, &options.set, &env, &mut problems);
-    let context = Context { sources: &sources, env: &env, problems: problems.into() };
-    let config = settle(&tree, options, &context);
+    let context = Context { sources: &sources, env: &env, problems: problems.into(), secrets: RefCell::default() };
+    let mut config = settle(&tree, options, &context);
+    let mut found = context.secrets.take();
+    secrets::in_tree(&tree, &mut found);
+    options.redis_url.iter().for_each(|url| found.extend(secrets::of(url)));
+    found.sort_unstable();
+    found.dedup();
+    config.secrets = found.into_iter().map(Secret::new).collect();
     let mut problems = context.problems.into_inner();
     sort(&mut problems, &sources);
     (config, problems, sources)
@@ -159,6 +166,7 @@ fn settle(tree: &Value, options: &LoadOptions, context: &Context) -> Config {
         daemon,
         shutdown: section::daemon::shutdown(&top.child("shutdown")),
         log: section::daemon::log(&top.child("log")),
+        secrets: Vec::new(),
     };
     validate::relations(&config, &top, &options.handlers);
     validate::schedules(&config, &top, host.as_deref());

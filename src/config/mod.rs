@@ -48,6 +48,8 @@ mod read;
 #[cfg(feature = "daemon")]
 mod schema;
 #[cfg(feature = "daemon")]
+mod secrets;
+#[cfg(feature = "daemon")]
 mod section;
 #[cfg(feature = "daemon")]
 mod seen;
@@ -114,6 +116,8 @@ pub struct Config {
     pub daemon: Daemon,
     pub shutdown: Shutdown,
     pub log: Log,
+    /// Texts of all this that are never to be shown, as far as reading it has found them.
+    pub secrets: Vec<Secret>,
 }
 
 impl Config {

@@ -17,6 +17,7 @@ use super::layer::{EXPANDED, GIVEN};
 use super::locate::{Half, Sources};
 use super::path::KeyPath;
 use super::schema::nearest;
+use super::secrets;
 use super::units::{parse_duration, parse_size, show_duration, show_size};
 use super::url::absolute;
 
@@ -25,9 +26,16 @@ pub struct Context<'a> {
     pub sources: &'a Sources,
     pub env: &'a BTreeMap<String, String>,
     pub problems: RefCell<Vec<Problem>>,
+    /// What must never be shown.
+    pub secrets: RefCell<Vec<String>>,
 }
 
 impl Context<'_> {
+    /// Remembers what is never to be shown of a text that holds a secret.
+    pub fn keep_secret(&self, text: &str) {
+        self.secrets.borrow_mut().extend(secrets::of(text));
+    }
+
     /// Notes a problem with a key.
     pub fn note(&self, problem: Problem, path: &KeyPath, half: Half) {
         self.note_at(problem, path, self.sources.place(path, half));

@@ -16,7 +16,8 @@ use toml::{Table, Value};
 use super::locate::{is_secret_name, mask_urls};
 use super::units::{show_duration, show_size};
 use super::{
-    AtStart, CatchUp, Config, List, LogFormat, Overlap, Queue, Schedule, Status, StatusFormat, StatusStream, Unmatched,
+    AtStart, CatchUp, Config, List, LogFormat, Overlap, Queue, Schedule, Secret, Status, StatusFormat, StatusStream,
+    Unmatched,
 };
 use crate::job::schedule::local;
 use crate::job::{Backoff, BackoffKind, Keep, UnixMillis};
@@ -43,7 +44,23 @@ pub fn show_schedule(schedule: &Schedule) -> serde_json::Value {
     serde_json::to_value(schedule_table(schedule)).expect("a table without dates is always JSON")
 }
 
+/// With every secret covered, also those whose name does not tell.
 fn table(config: &Config) -> Table {
+    let mut table = open_table(config);
+    table.iter_mut().for_each(|(_, value)| cover(value, &config.secrets));
+    table
+}
+
+fn cover(value: &mut Value, secrets: &[Secret]) {
+    match value {
+        Value::String(text) if secrets.iter().any(|secret| secret.reveal() == text) => COVERED.clone_into(text),
+        Value::Array(values) => values.iter_mut().for_each(|value| cover(value, secrets)),
+        Value::Table(table) => table.iter_mut().for_each(|(_, value)| cover(value, secrets)),
+        _ => {}
+    }
+}
+
+fn open_table(config: &Config) -> Table {
     let queues = config.queues.iter().map(|(name, queue)| {
         let mut table = queue_table(queue);
         table.extend(config.status.queues.get(name).map(|own| ("status".to_owned(), status_table(own).into())));

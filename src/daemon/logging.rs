@@ -4,6 +4,7 @@
 //! one ends nothing: what cannot be written is counted and the count is logged when writing
 //! works again. Nothing from job data reaches the log raw.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -18,8 +19,8 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::{Registry, reload};
 
-use super::{Error, escape, journal};
-use crate::config::{Log, LogFormat};
+use super::{Error, Masks, escape, journal};
+use crate::config::{Log, LogFormat, Secret};
 
 /// Lines that may wait for a slow reader before lines are dropped.
 const QUEUE: usize = 4096;
@@ -31,6 +32,7 @@ const VALUE_BYTES: usize = 8 * 1024;
 /// The running log. Dropping it writes what is still waiting.
 pub struct Logging {
     level: reload::Handle<Targets, Registry>,
+    masks: Masks,
     lines: SyncSender<Message>,
     dropped: Arc<Dropped>,
 }
@@ -56,9 +58,11 @@ impl Dropped {
 }
 
 impl Logging {
-    /// Starts logging for the whole process. Does nothing but return when a subscriber is set
-    /// already, as in tests.
-    pub fn start(config: &Log) -> Result<Self, Error> {
+    /// Starts logging for the whole process; what is secret is covered in every line. Does nothing but return when a
+    /// subscriber is set already, as in tests.
+    pub fn start(config: &Log, secrets: &[Secret]) -> Result<Self, Error> {
+        let masks = Masks::default();
+        masks.add(secrets);
         let terminal = io::stderr().is_terminal();
         let to_journal = journal::reads_stderr();
         let shape = match (config.format, terminal) {
@@ -78,11 +82,11 @@ impl Logging {
             .stack_size(128 * 1024)
             .spawn(move || writer.run(io::stderr()))
             .map_err(Error::Log)?;
-        let sink = Sink { lines: lines.clone(), dropped: Arc::clone(&dropped), style };
+        let sink = Sink { lines: lines.clone(), dropped: Arc::clone(&dropped), style, masks: masks.clone() };
         if tracing::subscriber::set_global_default(Registry::default().with(filter).with(sink)).is_ok() {
             log_panics();
         }
-        Ok(Self { level, lines, dropped })
+        Ok(Self { level, masks, lines, dropped })
     }
 
     /// Counts the lines that get lost.
@@ -94,6 +98,12 @@ impl Logging {
     /// Whether [`Logging::reconfigure`] could take this over.
     pub fn check(config: &Log) -> Result<(), Error> {
         parse_level(&config.level).map(drop)
+    }
+
+    /// What is covered in every line: for others who tell something of jobs, and for who reads more secrets.
+    #[must_use]
+    pub fn masks(&self) -> Masks {
+        self.masks.clone()
     }
 
     /// Takes over a new level that was checked; the format stays until the next start.
@@ -172,12 +182,14 @@ struct Sink {
     lines: SyncSender<Message>,
     dropped: Arc<Dropped>,
     style: Style,
+    masks: Masks,
 }
 
 impl<S: Subscriber> Layer<S> for Sink {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut record = Record::default();
         event.record(&mut record);
+        record.cover(&self.masks);
         let meta = event.metadata();
         let line = self.style.line(SystemTime::now(), *meta.level(), meta.target(), &record);
         if let Err(TrySendError::Full(_)) = self.lines.try_send(Message::Line(line)) {
@@ -230,6 +242,21 @@ struct Record {
 }
 
 impl Record {
+    /// Before anything is escaped: then a secret is still as it is written elsewhere.
+    fn cover(&mut self, masks: &Masks) {
+        let cover = |text: &mut String| {
+            if let Cow::Owned(covered) = masks.cover(text) {
+                *text = covered;
+            }
+        };
+        cover(&mut self.message);
+        for value in self.fields.values_mut() {
+            if let Value::String(text) = value {
+                cover(text);
+            }
+        }
+    }
+
     fn put(&mut self, field: &Field, value: Value) {
         self.fields.insert(field.name().to_owned(), value);
     }

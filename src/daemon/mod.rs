@@ -13,6 +13,7 @@ mod guest;
 pub mod journal;
 pub mod logging;
 mod manager;
+mod mask;
 mod orphans;
 mod reload;
 mod signals;
@@ -25,6 +26,7 @@ pub use error::Error;
 pub use guest::{Guest, Stopping};
 pub use logging::{Dropped, Logging};
 pub use manager::Manager;
+pub use mask::Masks;
 use orphans::Orphans;
 use reload::Reloads;
 pub use reload::{Outcome, Reload, log_problem};
@@ -94,7 +96,9 @@ impl Daemon {
         };
         let instance = Instance { id: id.clone(), worker_name: daemon.name.clone(), previous };
         let traces = self.config.traces.as_ref();
-        let traces = traces.map(|config| Traces::start(config, &id, daemon.name.as_deref())).transpose()?;
+        let traces = traces
+            .map(|config| Traces::start(config, &id, daemon.name.as_deref(), self.logging.masks()))
+            .transpose()?;
         let engine = Engine::builder(self.config.clone())
             .instance(instance)
             .only_queues(self.only_queues.iter().map(ToString::to_string).collect())

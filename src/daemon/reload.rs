@@ -13,7 +13,7 @@ use std::{fs, io};
 use serde::{Deserialize, Serialize};
 
 use super::state::{Survives, write_whole};
-use super::{Daemon, Logging};
+use super::{Daemon, Logging, Masks};
 use crate::config::{self, Config, Diff, LoadOptions, Problem, Severity};
 use crate::engine::Handle;
 
@@ -127,8 +127,9 @@ impl Daemon {
         self.guests.iter().for_each(|guest| guest.reloading());
         reloads.tell(&Reload::new(number, Outcome::UnderWay));
         let (sources, running, handle) = (self.sources.clone(), self.config.clone(), handle.clone());
+        let masks = self.logging.masks();
         reloads.under_way =
-            Some(Box::pin(async move { Attempt { number, result: take_over(sources, running, handle).await } }));
+            Some(Box::pin(async move { Attempt { number, result: take_over(sources, running, handle, masks).await } }));
     }
 
     /// Goes by what the engine has taken over, says what became of it, and begins the next one if one was ordered.
@@ -161,10 +162,17 @@ impl Daemon {
 }
 
 /// Reads the files and has the engine take over what a running process can.
-async fn take_over(sources: LoadOptions, running: Config, handle: Handle) -> Result<TakenOver, Vec<Problem>> {
+async fn take_over(
+    sources: LoadOptions,
+    running: Config,
+    handle: Handle,
+    masks: Masks,
+) -> Result<TakenOver, Vec<Problem>> {
     let refused = |error: &dyn std::error::Error| vec![Problem::error(with_causes(error))];
     let loaded = tokio::task::spawn_blocking(move || config::load_settled(&sources)).await;
     let (mut config, warnings) = loaded.map_err(|error| refused(&error))?.map_err(|error| error.problems)?;
+    // before anybody can say anything of what is new
+    masks.add(&config.secrets);
     Logging::check(&config.log).map_err(|error| refused(&error))?;
     let changes = Diff::between(&running, &config);
     config::keep(&running, &mut config);

@@ -163,6 +163,8 @@ pub(crate) struct Pool {
     /// The slots of pools that a reload has ended and that still run jobs of this queue: ours are not all free until they
     /// have gone.
     before: Vec<Arc<Slots>>,
+    /// What has been told of calls that fail and will not mend themselves.
+    complained: Option<String>,
 }
 
 impl Pool {
@@ -201,6 +203,7 @@ impl Pool {
             failures: 0,
             prepared: false,
             before,
+            complained: None,
         }
     }
 
@@ -365,6 +368,9 @@ impl Pool {
         match result {
             Ok((recorded, taken)) => {
                 if std::mem::take(&mut self.failures) > 0 {
+                    if self.complained.take().is_some() {
+                        tracing::info!(queue = %self.settings.queue.name(), "calls go through again");
+                    }
                     self.lookout.answered();
                 }
                 for (pending, recorded) in outcomes.drain(..).zip(recorded) {
@@ -411,7 +417,11 @@ impl Pool {
         if error.is_temporary() {
             tracing::debug!(queue = %self.settings.queue.name(), %error, "a call failed; trying again");
         } else {
-            tracing::error!(queue = %self.settings.queue.name(), %error, "a call failed; trying again in 5 s");
+            let text = error.to_string();
+            if self.complained.as_ref() != Some(&text) {
+                tracing::error!(queue = %self.settings.queue.name(), %error, "a call failed; trying again every 5 s");
+                self.complained = Some(text);
+            }
         }
         self.failures = self.failures.saturating_add(1);
         self.paused = Some(Instant::now() + pause);

@@ -161,7 +161,11 @@ async fn check(shared: &Shared, due: &[Arc<Kept>]) -> Vec<Arc<Kept>> {
                 }
             }
             Err(error) => {
-                tracing::warn!(%queue, %error, "stalled check failed");
+                if error.is_temporary() {
+                    tracing::debug!(%queue, %error, "stalled check failed");
+                } else {
+                    tracing::warn!(%queue, %error, "stalled check failed");
+                }
                 kept.lookout.check_failed(now, &error);
             }
         }

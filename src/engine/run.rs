@@ -1,6 +1,7 @@
 //! An engine from its start to its end: what is started in which order, and stopped in the reverse.
 
 mod health;
+mod link;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -36,7 +37,7 @@ use super::{Ending, Engine, Error, Handle, Instance, Order, Scheduling, Until};
 use crate::config::{self, Config};
 use crate::handler::{Gate, Registry, Router};
 use crate::job::QueueName;
-use crate::store::{self, Connection, Depths, Link, Store, WorkQueue};
+use crate::store::{self, Connection, Depths, Store, WorkQueue};
 
 /// How often it is looked whether an end that was asked for has come.
 const LOOK: Duration = Duration::from_millis(100);
@@ -380,7 +381,7 @@ impl Run {
         let rescuer = keep_running("rescuer", move || rescue(Arc::clone(&shared), Arc::clone(&keeping)));
         let keeping = Arc::clone(&self.keeping);
         let pruner = keep_running("pruner", move || prune(Arc::clone(&keeping)));
-        let watcher = watch_link(self.store.clone(), Arc::clone(&self.server));
+        let watcher = link::watch(self.store.clone(), Arc::clone(&self.server));
         [tokio::spawn(fetcher), tokio::spawn(rescuer), tokio::spawn(pruner), tokio::spawn(watcher)]
             .map(AbortOnDropHandle::new)
             .into()
@@ -765,46 +766,6 @@ async fn announce(store: Store, queue: QueueName, worker: Option<String>) {
                 tracing::debug!(%queue, %error, "cannot announce this worker");
                 tokio::time::sleep(Duration::from_secs(2)).await;
             }
-        }
-    }
-}
-
-/// Says once that Redis is away, and once that it is back; and each minute what is wrong with it.
-async fn watch_link(store: Store, server: Arc<Server>) {
-    let mut link = store.link();
-    let mut said = false;
-    let mut checked = Instant::now();
-    let mut evicts = false;
-    warn_of_skew(&store);
-    loop {
-        tokio::select! {
-            changed = link.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep_until((checked + CHECK).into()) => {
-                checked = Instant::now();
-                warn_of_skew(&store);
-                if let Ok(info) = store.server().await {
-                    // said at start already; here only when it changes
-                    if !info.keeps_everything() && !evicts {
-                        tracing::error!("redis may delete jobs when its memory is full; set maxmemory-policy noeviction");
-                    }
-                    evicts = !info.keeps_everything();
-                    server.note(&info);
-                }
-                continue;
-            }
-        }
-        match link.borrow_and_update().clone() {
-            Link::Lost { reason, .. } if !said => {
-                tracing::warn!(redis = store.address(), %reason, "redis is away");
-                said = true;
-            }
-            Link::Up { away } if said => {
-                server.is_back();
-                let away = away.map_or(0, |away| away.as_millis());
-                tracing::info!(redis = store.address(), away, "redis is back");
-                said = false;
-            }
-            _ => {}
         }
     }
 }

@@ -98,7 +98,7 @@ fn scheduler(job: &Job) -> &str {
 fn complain(job: &Job, error: &Error) {
     let (queue, scheduler) = (&job.queue, scheduler(job));
     if error.is_temporary() {
-        tracing::warn!(%queue, job = %job.id, scheduler, %error, "cannot make the next iteration of a job scheduler; trying again");
+        tracing::debug!(%queue, job = %job.id, scheduler, %error, "cannot make the next iteration of a job scheduler; trying again");
     } else {
         tracing::error!(
             %queue, job = %job.id, scheduler, %error,

@@ -27,6 +27,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::error::{Error, ServerError, sort};
 use super::meter::Meter;
+use super::refusal::Refusals;
 use crate::config;
 
 pub(super) use dial::subscriber;
@@ -100,6 +101,7 @@ struct Shared {
     waiting: watch::Sender<bool>,
     /// Told of calls, where somebody asked for that.
     meter: OnceLock<Arc<dyn Meter>>,
+    refusals: Arc<Refusals>,
 }
 
 impl Connection {
@@ -121,6 +123,7 @@ impl Connection {
             id: AtomicI64::new(0),
             waiting: watch::Sender::new(false),
             meter: OnceLock::new(),
+            refusals: Arc::default(),
         });
         shared.announce().await?;
         let keeper = tokio::spawn(keep(Arc::clone(&shared), events, AbortOnDropHandle::new(task)));
@@ -130,6 +133,11 @@ impl Connection {
     /// The link as it is now, and every change of it.
     pub(crate) fn link(&self) -> watch::Receiver<Link> {
         self.shared.link.subscribe()
+    }
+
+    /// What the server refuses over this connection.
+    pub(crate) fn refusals(&self) -> Arc<Refusals> {
+        Arc::clone(&self.shared.refusals)
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -170,6 +178,11 @@ impl Connection {
                 |error| !matches!(error, Error::Command { message, .. } if message.starts_with("NOSCRIPT")),
             );
             self.count(label, Some(begun.elapsed()), failed);
+        }
+        match &answer {
+            Ok(_) => self.shared.refusals.done(label),
+            Err(Error::Refused { message, .. }) => self.shared.refusals.refused(label, message),
+            Err(_) => {}
         }
         answer
     }

@@ -111,6 +111,12 @@ pub(crate) fn sort(text: &str) -> (ServerError, &str) {
     if plain != ServerError::Other {
         return (plain, text);
     }
+    // what a script handed on after it had looked at it, as in `ERR user_script:283: READONLY You can't write …`
+    if let Some((_, inner)) = text.strip_prefix("ERR user_script:").and_then(|rest| rest.split_once(": "))
+        && of(inner) != ServerError::Other
+    {
+        return (of(inner), inner);
+    }
     if text.starts_with("ERR Error running script")
         && let Some(at) = text.find(": -")
     {
@@ -146,6 +152,8 @@ mod tests {
             ("WRONGTYPE Operation against a key", ServerError::WrongType),
             ("ERR user_script:1: attempt to index nil", ServerError::Other),
             ("ERR max number of clients reached", ServerError::Passing),
+            ("ERR user_script:283: READONLY You can't write against a read only replica.", ServerError::ReadOnly),
+            ("ERR user_script:7: OOM command not allowed when used memory > 'maxmemory'.", ServerError::Passing),
         ];
         for (text, kind) in kinds {
             assert_eq!(sort(text).0, kind, "{text}");

@@ -231,6 +231,16 @@ pub(crate) fn orders(prefix: &str) -> String {
     format!("{prefix}:oxherd.orders")
 }
 
+/// Written for a moment to see whether a server takes writes again.
+pub(crate) fn probe(prefix: &str) -> String {
+    format!("{prefix}:oxherd.probe")
+}
+
+/// Where it stands who has done what by hand.
+pub(crate) fn audit(prefix: &str) -> String {
+    format!("{prefix}:oxherd.audit")
+}
+
 /// Whether a key stands beside some list that is a queue, whoever works it.
 pub(crate) fn is_beside_a_list(key: &[u8]) -> bool {
     let part = format!(":{OWN_ROOT}:");

@@ -7,6 +7,7 @@ mod add;
 mod admin;
 #[cfg(feature = "app")]
 pub(crate) mod app;
+mod audit;
 mod cancel;
 #[cfg(feature = "daemon")]
 pub mod checkup;
@@ -33,6 +34,7 @@ mod moves;
 mod orphans;
 mod queue;
 mod record;
+mod refusal;
 mod reply;
 mod report;
 pub mod rights;
@@ -65,6 +67,7 @@ pub use admin::Neighbours;
 pub use app::Swept;
 #[cfg(feature = "app")]
 pub(crate) use app::{AppStore, Begun, Stored};
+pub use audit::Deed;
 pub use cancel::Cancellation;
 pub(crate) use cancel::Order;
 pub(crate) use claim::{Renewal, Take, Taken};
@@ -92,6 +95,7 @@ pub use moves::Reset;
 pub use orphans::{Orphan, OrphanKind, Orphans, YOUNGEST};
 pub use queue::{Counts, MAX_PAGE, Overview, Queue, StoredRateLimit};
 pub use record::JobRecord;
+pub(crate) use refusal::{News, Refusals};
 pub use reply::Code;
 pub(crate) use reply::Recorded;
 pub(crate) use report::JobReport;
@@ -301,6 +305,20 @@ impl Store {
     /// The state of the command connection, which stands for all: they share the server.
     pub(crate) fn link(&self) -> watch::Receiver<Link> {
         self.inner.command.link()
+    }
+
+    /// Writes something that is gone at once, to see whether the server takes writes: what was refused may not be asked for
+    /// again for long.
+    pub(crate) async fn probe_writes(&self) {
+        let args = vec![keys::probe(self.prefix()).into(), "1".into(), "PX".into(), 1.into()];
+        if let Err(error) = self.command().call("SET", args).await {
+            tracing::debug!(%error, "redis takes no writes");
+        }
+    }
+
+    /// What the server refuses, as the command connection sees it.
+    pub(crate) fn refusals(&self) -> Arc<Refusals> {
+        self.inner.command.refusals()
     }
 
     pub(crate) fn keys(&self, queue: &QueueName) -> Keys {

@@ -6,6 +6,7 @@ mod support;
 
 mod acl;
 mod arguments;
+mod audit;
 mod bulk;
 mod cancel;
 mod check;

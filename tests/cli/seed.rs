@@ -49,6 +49,9 @@ pub fn now() -> u64 {
     std::time::UNIX_EPOCH.elapsed().unwrap().as_millis().try_into().unwrap()
 }
 
+/// Where it stands who did all that.
+const AUDIT: &str = "bull:oxherd.audit";
+
 /// Every key with its content; of what has no order, sorted.
 pub fn everything(redis: &Redis) -> BTreeMap<String, Vec<String>> {
     let content = |key: &str| match redis.call(&["TYPE", key]).as_str() {
@@ -59,7 +62,7 @@ pub fn everything(redis: &Redis) -> BTreeMap<String, Vec<String>> {
         "set" => sorted(redis.list(&["SMEMBERS", key]).into_iter()),
         _ => vec![redis.call(&["GET", key])],
     };
-    redis.list(&["KEYS", "*"]).into_iter().map(|key| (key.clone(), content(&key))).collect()
+    redis.list(&["KEYS", "*"]).into_iter().filter(|key| key != AUDIT).map(|key| (key.clone(), content(&key))).collect()
 }
 
 fn sorted(items: impl Iterator<Item = String>) -> Vec<String> {

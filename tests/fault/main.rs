@@ -13,6 +13,7 @@ mod housekeeping;
 mod ledger;
 mod limit;
 mod list;
+mod log;
 mod odd;
 mod outage;
 mod pool;

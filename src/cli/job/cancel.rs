@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
+use super::super::audit::Verb;
 use super::super::consent::Consent;
 
 use super::super::print::Out;
@@ -68,6 +69,8 @@ impl Cancel {
             let queue = store.queue(&self.targets.queue).announcing(&config.status);
             let doing = Doing { queue, because: self.because.as_deref(), since: store.now() };
             let answers = doing.all(ids, self.wait).await?;
+            let asked = answers.iter().filter(|(_, answer)| matches!(answer, Answer::Cancelled(_))).count();
+            Verb::new("cancel", &self.targets.queue).done(&store, asked as u64, self.targets.in_words()).await;
             tell(answers, &self.targets.queue, &mut out)
         })?
     }

@@ -7,6 +7,7 @@ use std::future::Future;
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::json;
 
+use super::super::audit::Verb;
 use super::super::consent::Consent;
 use super::super::print::{self, Out, Table};
 use super::super::queue::known;
@@ -102,6 +103,12 @@ impl Tally {
         Ok(())
     }
 
+    /// Leaves a line of who has done it.
+    pub async fn audit(&self, deed: &Deed, targets: &Targets, store: &Store, failure: Option<&store::Error>) {
+        let result = failure.map_or_else(|| "done".into(), ToString::to_string);
+        Verb::new(deed.verb, &targets.queue).leave(store, self.done, targets.in_words(), result).await;
+    }
+
     /// Says of the first refused jobs why.
     pub fn explain(&self, deed: &Deed) {
         for (id, reason) in self.refused.iter().take(TOLD) {
@@ -141,6 +148,7 @@ impl Deed {
             failure.is_none()
         };
         each(ids, act, take).await;
+        tally.audit(self, targets, store, failure.as_ref()).await;
         tally.tell(self, &targets.queue, out)?;
         match failure {
             Some(error) => Err(error.into()),

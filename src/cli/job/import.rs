@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::super::audit::Verb;
 use super::super::bulk::{BulkError, without_place};
 use super::super::consent::DryRun;
 use super::super::print::Out;
@@ -71,6 +72,12 @@ impl Import {
             }
             bar.finish_and_clear();
             let deed = if self.dry_run.dry_run { Deed { done: "would import", ..IMPORT } } else { IMPORT };
+            if !self.dry_run.dry_run {
+                let result = failure.as_ref().map_or_else(|| "done".into(), Error::one_line);
+                Verb::new("import", &self.queue)
+                    .leave(&store, tally.done, self.from.display().to_string(), result)
+                    .await;
+            }
             tally.tell(&deed, &self.queue, &mut out)?;
             failure.map_or(Ok(tally.exit()), Err)
         })?

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::super::{Error, value};
+use crate::config::units::show_duration;
 use crate::job::{JobId, QueueName, State, UnixMillis, millis};
 use crate::store::{self, Cursor, JobRecord, MAX_PAGE, Queue, Selected, Selection, Store};
 
@@ -70,6 +71,24 @@ impl Targets {
             return Err(Error::Usage(what.into()));
         }
         Ok(())
+    }
+
+    /// As it was said, for who reads of it later.
+    pub fn in_words(&self) -> String {
+        if !self.ids.is_empty() {
+            let first: Vec<&str> = self.ids.iter().take(10).map(JobId::as_str).collect();
+            let more = if self.ids.len() > first.len() { " …" } else { "" };
+            return format!("{}{more}", first.join(" "));
+        }
+        let Filter { state, name, older, reason } = &self.filter;
+        let said = [
+            state.map(|state| format!("--state {state}")),
+            name.as_ref().map(|name| format!("--name {name:?}")),
+            older.map(|older| format!("--older {}", show_duration(older))),
+            reason.as_ref().map(|reason| format!("--reason {reason:?}")),
+            self.limit.map(|limit| format!("--limit {limit}")),
+        ];
+        said.into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 
     /// What the filter lets through; none where ids are given.

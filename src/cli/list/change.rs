@@ -35,7 +35,7 @@ pub fn change(
             Change::Remove => &[State::Waiting, State::Delayed, State::Failed],
         };
         if is_all_of_state(targets) && !consent.dry_run {
-            return change.of_all(deed, &list, targets, consent, &mut out).await;
+            return change.of_all(deed, &store, &list, targets, consent, &mut out).await;
         }
         let by_id = !targets.ids.is_empty();
         let (elements, missing) = if by_id {
@@ -68,6 +68,7 @@ pub fn change(
             failure.is_none()
         })
         .await;
+        tally.audit(deed, targets, &store, failure.as_ref()).await;
         tally.tell(deed, &targets.queue, &mut out)?;
         failure.map_or(Ok(tally.exit()), |error| Err(error.into()))
     })
@@ -78,6 +79,7 @@ impl Change {
     async fn of_all(
         self,
         deed: &Deed,
+        store: &Store,
         list: &List,
         targets: &Targets,
         consent: Consent,
@@ -96,6 +98,7 @@ impl Change {
             Self::Remove => list.clean(state, limit).await?,
         };
         let tally = Tally { done, ..Tally::default() };
+        tally.audit(deed, targets, store, None).await;
         tally.tell(deed, &targets.queue, out)?;
         Ok(tally.exit())
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::audit::Verb;
 use super::super::consent::Consent;
 use super::super::job::{Filter, Preview, REMOVE, jobs, jobs_that_are};
 use super::super::print::Out;
@@ -11,13 +12,14 @@ use super::super::{Error, Exit};
 use super::elements::{STATES, check_state, collect};
 use super::refused;
 use crate::config;
+use crate::config::units::show_duration;
 use crate::job::State;
-use crate::store::{List, Store};
+use crate::store::{self, List, Store};
 
 /// Removes what waits, and what is delayed if that is meant too.
 pub fn drain(delayed: bool, consent: Consent, queue: &config::Queue, session: &mut Session) -> Result<Exit, Error> {
     let mut out = Out::new(session.global.json);
-    session.with_list(queue, async move |_, list| {
+    session.with_list(queue, async move |store: Store, list| {
         let counts = list.counts().await?;
         let states: &[State] = if delayed { &[State::Waiting, State::Delayed] } else { &[State::Waiting] };
         if consent.dry_run {
@@ -25,7 +27,9 @@ pub fn drain(delayed: bool, consent: Consent, queue: &config::Queue, session: &m
         }
         let count = states.iter().map(|state| counts.of(*state)).sum();
         consent.ask(format!("remove {} from {}", jobs(number(count)), list.name())).await?;
-        tell(remove_all(&list, states).await?, list.name(), &mut out)
+        let detail = if delayed { "--delayed" } else { "" };
+        let removed = remove_all(&list, states).await;
+        tell(Verb::new("drain", list.name()).of(&store, detail, removed).await?, list.name(), &mut out)
     })
 }
 
@@ -54,12 +58,15 @@ pub fn clean(old: Old, consent: Consent, queue: &config::Queue, session: &mut Se
             show.page(&mut out, &elements.into_iter().map(|element| element.job).collect::<Vec<_>>(), &store)?;
             return show.end(&mut out, &REMOVE, list.name());
         }
+        let verb = Verb::new("clean", list.name());
+        let detail = format!("--state {} --older {}", old.state, show_duration(old.older));
         let what = |count| format!("remove {} from {}", jobs_that_are(old.state.as_str(), count), list.name());
         if older.is_none() {
             let limit = old.limit.unwrap_or(u64::MAX);
             let count = list.counts().await?.of(old.state).min(limit);
             consent.ask(what(number(count))).await?;
-            return tell(list.clean(old.state, limit).await?, list.name(), &mut out);
+            let removed = verb.of(&store, detail, list.clean(old.state, limit).await).await?;
+            return tell(removed, list.name(), &mut out);
         }
         let elements = collect(&list, &filter, limit, store.now()).await?;
         consent.ask(what(elements.len())).await?;
@@ -67,6 +74,7 @@ pub fn clean(old: Old, consent: Consent, queue: &config::Queue, session: &mut Se
         for element in elements {
             removed += u64::from(list.remove(old.state, &element.entry).await?);
         }
+        verb.done(&store, removed, detail).await;
         tell(removed, list.name(), &mut out)
     })
 }
@@ -74,7 +82,7 @@ pub fn clean(old: Old, consent: Consent, queue: &config::Queue, session: &mut Se
 /// Removes everything that is not in hand, and the list's settings.
 pub fn obliterate(force: bool, consent: Consent, queue: &config::Queue, session: &mut Session) -> Result<Exit, Error> {
     let mut out = Out::new(session.global.json);
-    session.with_list(queue, async move |_, list| {
+    session.with_list(queue, async move |store: Store, list| {
         let counts = list.counts().await?;
         if counts.active > 0 && !force {
             return Err(Error::No(format!(
@@ -91,11 +99,12 @@ pub fn obliterate(force: bool, consent: Consent, queue: &config::Queue, session:
         list.pause().await?;
         let removed = remove_all(&list, &STATES).await?;
         list.forget().await?;
+        Verb::new("obliterate", list.name()).done(&store, removed, if force { "--force" } else { "" }).await;
         tell(removed, list.name(), &mut out)
     })
 }
 
-async fn remove_all(list: &List, states: &[State]) -> Result<u64, Error> {
+async fn remove_all(list: &List, states: &[State]) -> Result<u64, store::Error> {
     let mut removed = 0;
     for state in states {
         removed += list.clean(*state, u64::MAX).await?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
+use super::super::audit::Verb;
 use super::super::consent::Consent;
 use super::super::job::{Chosen, Filter, Preview, REMOVE, jobs, jobs_that_are};
 use super::super::list;
@@ -12,6 +13,7 @@ use super::super::print::Out;
 use super::super::session::Session;
 use super::super::{Error, Exit, value};
 use super::known;
+use crate::config::units::show_duration;
 use crate::job::{QueueName, State};
 use crate::store::Counts;
 
@@ -81,7 +83,9 @@ impl Drain {
             }
             let count = states.iter().map(|state| counts.of(*state)).sum();
             self.consent.ask(format!("remove {} from {}", jobs(number(count)), self.queue)).await?;
-            let removed = store.queue(&self.queue).drain(self.delayed).await?;
+            let detail = if self.delayed { "--delayed" } else { "" };
+            let removed = store.queue(&self.queue).drain(self.delayed).await;
+            let removed = Verb::new("drain", &self.queue).of(&store, detail, removed).await?;
             tell(removed, &self.queue, &mut out)
         })?
     }
@@ -118,8 +122,11 @@ impl Clean {
                 self.consent.ask(format!("remove {what} from {}", self.queue)).await?;
             }
             let limit = self.limit.map_or(0, number);
-            let removed = store.queue(&self.queue).clean(self.older, limit, self.state).await?;
-            tell(removed.len() as u64, &self.queue, &mut out)
+            let removed = store.queue(&self.queue).clean(self.older, limit, self.state).await;
+            let removed = removed.map(|removed| removed.len() as u64);
+            let detail = format!("--state {} --older {}", self.state, show_duration(self.older));
+            let removed = Verb::new("clean", &self.queue).of(&store, detail, removed).await?;
+            tell(removed, &self.queue, &mut out)
         })?
     }
 }
@@ -145,7 +152,9 @@ impl Obliterate {
             }
             let count = State::ALL.iter().map(|state| counts.of(*state)).sum();
             self.consent.ask(format!("obliterate {} with {}", self.queue, jobs(number(count)))).await?;
-            let removed = store.queue(&self.queue).obliterate(self.force).await?;
+            let detail = if self.force { "--force" } else { "" };
+            let removed = store.queue(&self.queue).obliterate(self.force).await;
+            let removed = Verb::new("obliterate", &self.queue).of(&store, detail, removed).await?;
             tell(removed, &self.queue, &mut out)
         })?
     }

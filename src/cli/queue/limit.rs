@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
+use super::super::audit::Verb;
 use super::super::consent::DryRun;
 use super::super::print::Out;
 use super::super::session::Session;
@@ -64,6 +65,9 @@ impl Limits {
                 };
                 let text = |limit: RateLimit| format!("{} per {}", limit.max, age(millis(limit.per)));
                 lines.push(format!("rate limit {}", bound.map_or("none".into(), text)));
+            }
+            if !dry_run {
+                Verb::new("limit", &self.queue).done(&store, 1, lines.join(", ")).await;
             }
             if out.is_json() {
                 out.json(&said)?;

@@ -1,5 +1,6 @@
 //! `oxherd queue`: what is in the queues, and what is to become of them. A file for each verb, or for verbs that are one idea.
 
+mod audit;
 mod empty;
 mod limit;
 mod ls;
@@ -31,6 +32,7 @@ pub enum Verb {
     Clean(empty::Clean),
     Obliterate(empty::Obliterate),
     Orphans(orphans::Orphans),
+    Audit(audit::Audit),
 }
 
 impl Verb {
@@ -45,6 +47,7 @@ impl Verb {
             Self::Clean(clean) => clean.execute(session),
             Self::Obliterate(obliterate) => obliterate.execute(session),
             Self::Orphans(orphans) => orphans.execute(session),
+            Self::Audit(audit) => audit.execute(session),
         }
     }
 }

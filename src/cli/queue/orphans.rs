@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
+use super::super::audit::Verb;
 use super::super::consent::Consent;
 use super::super::print::Out;
 use super::super::session::Session;
@@ -66,6 +67,9 @@ impl Orphans {
                 found = queue.delete_orphans(found).await?;
                 count = found.len();
                 found.truncate(SHOWN);
+            }
+            if delete {
+                Verb::new("orphans", &self.queue).done(&store, count as u64, "--delete").await;
             }
             if out.is_json() {
                 let deleted = if delete { count } else { 0 };

@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
+use super::super::audit::Verb;
 use super::super::consent::DryRun;
 use super::super::list;
 use super::super::print::Out;
@@ -40,6 +41,7 @@ impl Pause {
             for (name, was_paused) in self.queues.iter().zip(were_paused) {
                 if !dry_run {
                     set(&store, &config, name, pauses).await?;
+                    Verb::new(if pauses { "pause" } else { "resume" }, name).done(&store, 1, "").await;
                 }
                 if out.is_json() {
                     let mut line = json!({"queue": name, "paused": pauses, "wasPaused": was_paused});

@@ -6,6 +6,7 @@ use clap::{ArgGroup, Args};
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::super::audit::Verb;
 use super::super::bulk::no_data;
 use super::super::consent::DryRun;
 use super::super::print::Out;
@@ -117,6 +118,7 @@ impl Add {
                     )));
                 };
                 next = shown::next(&stored);
+                Verb::new("schedule add", &queue_name).done(&store, 1, &name).await;
             }
             let keeper = if schedule.fits_bullmq().is_ok() { "bullmq" } else { "oxherd" };
             let clock = Clock { now: store.now(), zone: &zone };

@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
+use super::super::audit::Verb;
 use super::super::consent::DryRun;
 use super::super::print::Out;
 use super::super::session::Session;
@@ -42,6 +43,10 @@ impl Pause {
                     return Err(Error::No(format!(
                         "schedule {name} in {queue_name} was changed meanwhile; look again"
                     )));
+                }
+                if !dry_run {
+                    let verb = if pauses { "schedule pause" } else { "schedule resume" };
+                    Verb::new(verb, queue_name).done(&store, 1, name).await;
                 }
                 if out.is_json() {
                     let mut line =

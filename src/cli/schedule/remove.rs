@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
+use super::super::audit::Verb;
 use super::super::consent::Consent;
 use super::super::print::{self, Out};
 use super::super::session::Session;
@@ -51,6 +52,9 @@ impl Remove {
                     return Err(Error::No(format!(
                         "schedule {name} in {queue} was changed or removed meanwhile; look again"
                     )));
+                }
+                if !self.consent.dry_run {
+                    Verb::new("schedule remove", queue).done(&store, 1, name).await;
                 }
                 if out.is_json() {
                     told.push(if self.consent.dry_run {

@@ -963,6 +963,8 @@ fn what_is_shown_loads_again_and_hides_secrets() {
     // every word is written out, which says the same
     again.status.names.clear();
     again.status.queues.get_mut("r").unwrap().names.clear();
+    assert_eq!(config.secrets, [Secret::new("Bearer hunter2".into()), Secret::new("hunter2".into())]);
+    again.secrets.clone_from(&config.secrets);
     assert_eq!(again, config);
 
     let config = Files::one(&format!("{SMALL}[redis]\nurl = \"redis://me:hunter2@h/3\"\n")).load();

@@ -43,6 +43,7 @@ pub fn secret(item: &Item) -> Option<Secret> {
         item.error(format!("{name} is empty where it is kept"), "put the secret there");
         return None;
     }
+    item.context().keep_secret(&text);
     Some(Secret::new(text))
 }
 

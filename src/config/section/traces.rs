@@ -113,7 +113,7 @@ impl<'a> Environment<'a, '_> {
         let (sample, parent_based) = self.sampler().unwrap_or((base.sample, base.parent_based));
         Traces {
             endpoint: self.endpoint().unwrap_or(base.endpoint),
-            headers: self.pairs("OTEL_EXPORTER_OTLP_HEADERS", headers),
+            headers: self.headers("OTEL_EXPORTER_OTLP_HEADERS", headers),
             timeout: timeout.and_then(|text| text.parse().ok()).map_or(base.timeout, |ms: u32| MS * ms.max(1)),
             service: service.unwrap_or(base.service),
             attributes,
@@ -121,6 +121,14 @@ impl<'a> Environment<'a, '_> {
             parent_based,
             ..base
         }
+    }
+
+    fn headers(&self, variable: &str, text: Option<&str>) -> BTreeMap<String, String> {
+        let headers = self.pairs(variable, text);
+        for value in headers.values() {
+            self.0.context().keep_secret(value);
+        }
+        headers
     }
 
     fn sampler(&self) -> Option<(f64, bool)> {

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::outlet::{CAPACITY, Outlet};
 use super::span;
 use crate::config::{self, HttpHandler};
+use crate::daemon::Masks;
 use crate::handler::{Poster, Refused};
 
 /// How long a first span waits for others.
@@ -26,6 +27,7 @@ pub(super) struct Exporter {
     poster: Poster,
     resource: Resource,
     worker: Option<String>,
+    masks: Masks,
     outlet: Arc<Outlet>,
     /// Taken out of the queue and not yet sent, with the number of its spans.
     batch: Option<(Bytes, u64)>,
@@ -53,6 +55,7 @@ impl Exporter {
         config: &config::Traces,
         resource: Resource,
         worker: Option<&str>,
+        masks: Masks,
         outlet: Arc<Outlet>,
     ) -> Result<Self, Refused> {
         let endpoint = HttpHandler {
@@ -63,7 +66,7 @@ impl Exporter {
         };
         let poster = Poster::new(&endpoint, "application/x-protobuf", config.timeout)?;
         let worker = worker.map(str::to_owned);
-        Ok(Self { poster, resource, worker, outlet, batch: None, away: None, lost: 0, said: None })
+        Ok(Self { poster, resource, worker, masks, outlet, batch: None, away: None, lost: 0, said: None })
     }
 
     /// `host:port`, for messages.
@@ -148,7 +151,7 @@ impl Exporter {
         if self.batch.is_none() && self.outlet.len() > 0 {
             let records = self.outlet.take();
             let count = records.len() as u64;
-            let request = span::request(records, &self.resource, self.worker.as_deref());
+            let request = span::request(records, &self.resource, self.worker.as_deref(), &self.masks);
             self.batch = Some((request.encode_to_vec().into(), count));
         }
         self.batch.clone()

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{oneshot, watch};
 
-use super::Error;
+use super::{Error, Masks};
 use crate::config;
 use crate::engine::{Event, Span, Tracer};
 use crate::job::{Job, TraceContext};
@@ -34,11 +34,12 @@ pub struct Traces {
 }
 
 impl Traces {
-    /// Starts the thread. Opens no connection. `instance` is this process's own id, `worker` what it calls itself.
-    pub fn start(config: &config::Traces, instance: &str, worker: Option<&str>) -> Result<Self, Error> {
+    /// Starts the thread. Opens no connection. `instance` is this process's own id, `worker` what it calls itself; reasons
+    /// are sent with `masks` over them.
+    pub fn start(config: &config::Traces, instance: &str, worker: Option<&str>, masks: Masks) -> Result<Self, Error> {
         let outlet = Arc::new(Outlet::default());
         let resource = span::resource(config, instance);
-        let exporter = Exporter::new(config, resource, worker, Arc::clone(&outlet)).map_err(Error::Traces)?;
+        let exporter = Exporter::new(config, resource, worker, masks, Arc::clone(&outlet)).map_err(Error::Traces)?;
         tracing::info!(collector = exporter.collector(), sample = config.sample, "attempts are traced");
         let (stop, stopping) = watch::channel(None);
         let (done, ended) = oneshot::channel();

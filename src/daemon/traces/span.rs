@@ -13,6 +13,7 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 
 use crate::config;
+use crate::daemon::Masks;
 use crate::engine::Event;
 use crate::job::{Job, JobId, QueueName, TraceContext};
 
@@ -93,8 +94,9 @@ impl Record {
         }
     }
 
-    fn span(self, worker: Option<&str>) -> Span {
+    fn span(self, worker: Option<&str>, masks: &Masks) -> Span {
         let Told { outcome, is_error, reason, wait } = self.told;
+        let reason = reason.map(|reason| masks.cover(&reason).into_owned());
         let mut attributes = vec![
             text("messaging.system", "bullmq"),
             text("messaging.operation.name", "process"),
@@ -156,7 +158,12 @@ pub(super) fn resource(config: &config::Traces, instance: &str) -> Resource {
 }
 
 /// One request's body.
-pub(super) fn request(records: Vec<Record>, resource: &Resource, worker: Option<&str>) -> ExportTraceServiceRequest {
+pub(super) fn request(
+    records: Vec<Record>,
+    resource: &Resource,
+    worker: Option<&str>,
+    masks: &Masks,
+) -> ExportTraceServiceRequest {
     let scope = InstrumentationScope {
         name: "oxherd".into(),
         version: env!("CARGO_PKG_VERSION").into(),
@@ -164,7 +171,7 @@ pub(super) fn request(records: Vec<Record>, resource: &Resource, worker: Option<
     };
     let spans = ScopeSpans {
         scope: Some(scope),
-        spans: records.into_iter().map(|record| record.span(worker)).collect(),
+        spans: records.into_iter().map(|record| record.span(worker, masks)).collect(),
         ..ScopeSpans::default()
     };
     let resource_spans =

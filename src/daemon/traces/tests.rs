@@ -23,7 +23,8 @@ fn carried(flags: &str) -> Arc<Job> {
 /// The spans of what is in the outlet.
 fn sent(tracing: &Tracing) -> Vec<Sent> {
     let config = config::Traces::default();
-    let request = span::request(tracing.outlet.take(), &span::resource(&config, "me"), Some("worker"));
+    let request =
+        span::request(tracing.outlet.take(), &span::resource(&config, "me"), Some("worker"), &Masks::default());
     request.resource_spans.into_iter().flat_map(|spans| spans.scope_spans).flat_map(|spans| spans.spans).collect()
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::smtp::certificates;
 use super::{DAY, LARGEST, MS};
 use crate::config::handler::{Answer, Breaker, Gone};
-use crate::config::locate::mask_urls;
+use crate::config::locate::{is_secret_name, mask_urls};
 use crate::config::read::Item;
 use crate::config::schema::answers;
 use crate::config::section::placeholders;
@@ -236,6 +236,9 @@ pub(in crate::config::section) fn headers(item: &Item) -> BTreeMap<String, Strin
         }
         let text = if value.is_table() { secret(&value).map(|s| s.reveal().to_owned()) } else { value.any_text() };
         let Some(text) = text else { continue };
+        if is_secret_name(&name) {
+            item.context().keep_secret(&text);
+        }
         if text.contains(|c: char| !c.is_ascii() || (c.is_ascii_control() && c != '\t')) {
             value.error(format!("header {name} holds a character HTTP does not allow"), "use visible ASCII characters");
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::DAY;
+use crate::config::locate::is_secret_name;
 use crate::config::read::Item;
 use crate::config::section::secret::secret;
 use crate::config::{Limits, Program};
@@ -74,7 +75,11 @@ fn environment(item: &Item) -> BTreeMap<String, String> {
     for (name, value) in item.entries() {
         check_variable(&value, &name);
         let text = if value.is_table() { secret(&value).map(|s| s.reveal().to_owned()) } else { value.any_text() };
-        variables.extend(text.map(|text| (name, text)));
+        let Some(text) = text else { continue };
+        if is_secret_name(&name) {
+            item.context().keep_secret(&text);
+        }
+        variables.insert(name, text);
     }
     variables
 }
