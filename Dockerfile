@@ -33,7 +33,7 @@ FROM scratch
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="oxherd" \
-    org.opencontainers.image.description="A job-worker daemon for Redis that speaks BullMQ's data layout" \
+    org.opencontainers.image.description="Job-worker daemon for Redis that speaks BullMQ's data layout" \
     org.opencontainers.image.licenses="MIT OR Apache-2.0" \
     org.opencontainers.image.version="${VERSION}" \
     org.opencontainers.image.revision="${REVISION}"

@@ -1,4 +1,4 @@
-.PHONY: help run test container-test service-test fault golden golden-data lint setup bench check-deps
+.PHONY: help run test container-test service-test package-test fault golden golden-data lint setup bench packages check-deps
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -37,3 +37,9 @@ bench: ## measure against the neighbours on one Redis and print the ratios
 
 check-deps: ## licences, sources and duplicates of the dependencies (cargo install cargo-deny)
 	cargo deny check licenses bans sources
+
+packages: ## a .deb and an .rpm in target/packages, around a release build
+	@scripts/packages.sh
+
+package-test: ## build both packages around a debug build, look at them, install, start, upgrade and remove them
+	@scripts/package-test.sh

@@ -107,7 +107,9 @@ fn store_exit(error: &store::Error) -> Exit {
 fn daemon_exit(error: &daemon::Error) -> Exit {
     match error {
         daemon::Error::State { source, .. } | daemon::Error::Listen { source, .. } => io_exit(source),
-        daemon::Error::LogLevel(_) | daemon::Error::Traces(_) => Exit::Refused,
+        daemon::Error::LogLevel(_)
+        | daemon::Error::Traces(_)
+        | daemon::Error::Engine(engine::Error::NoQueues | engine::Error::UnknownQueue { .. }) => Exit::Refused,
         daemon::Error::Engine(engine::Error::Store(error)) => store_exit(error),
         daemon::Error::Held { .. }
         | daemon::Error::Signals(_)

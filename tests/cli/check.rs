@@ -76,3 +76,17 @@ fn the_effective_configuration_shows_flags_and_no_secrets() {
     let text = oxherd.run(&["config", "show"]).exits(0).stdout;
     assert!(text.contains("[queues.email]"), "{text}");
 }
+
+#[test]
+fn a_daemon_without_a_queue_is_refused_like_a_mistake() {
+    let oxherd = Oxherd::new();
+    oxherd.file("oxherd.toml", include_str!("../../deploy/package/oxherd.toml"));
+    let checked = oxherd.run(&["check"]).exits(0).stdout;
+    assert!(
+        checked.contains("no queue is configured") && checked.ends_with("0 queues, 0 handlers, 1 warning\n"),
+        "{checked}"
+    );
+    // a service manager tries again what may mend by itself
+    let ended = oxherd.run(&["run"]).exits(78);
+    assert!(ended.stderr.contains("there is no queue to work; add a [queues.NAME] section"), "{}", ended.stderr);
+}
