@@ -1,7 +1,7 @@
 #!/bin/sh
 # Proves the Dockerfile, docker-compose.yml and deploy/examples/container-node with a real engine: builds the images, runs the
 # compose file, adds jobs from outside, kills and stops. One line for each proof; exit 1 when one fails, 69 when there is
-# nothing to prove it with. scripts/container/engine.sh says how an engine is found, scripts/container/images.sh where images
+# nothing to prove it with. scripts/container-test/engine.sh says how an engine is found, scripts/container-test/images.sh where images
 # come from that no registry has.
 #
 # OXHERD_CONTAINER_ENGINE=docker|podman asks for an engine, OXHERD_CONTAINER_LTO=fat builds as released (ten minutes more).
@@ -55,8 +55,8 @@ within() {
     took=$((($(date +%s%N) - began) / 1000000))
 }
 
-. scripts/container/engine.sh
-. scripts/container/images.sh
+. scripts/container-test/engine.sh
+. scripts/container-test/images.sh
 
 image=oxherd-test
 node_image=oxherd-test-node
@@ -67,6 +67,7 @@ node_container=oxherdtest-node
 
 clean_up() {
     status=$?
+    set +e
     trap - EXIT
     if [ -n "${ENGINE:-}" ]; then
         $ENGINE rm -f $node_container
@@ -184,17 +185,22 @@ holds_nothing_else() {
     [ "$shown" = "$(echo $want) " ]
 }
 prove "it holds the binary, the helpers and four small files" holds_nothing_else
-has_no_shell() { ! $ENGINE run --rm --entrypoint /bin/sh $image -c true; }
+# no such program, says the engine
+has_no_shell() {
+    code=0
+    $ENGINE run --rm --network none --entrypoint /bin/sh $image -c true || code=$?
+    [ $code = 127 ]
+}
 prove "it has no shell" has_no_shell
 says_its_version() {
-    shown=$($ENGINE run --rm $image --version)
+    shown=$($ENGINE run --rm --network none $image --version)
     [ "$shown" = "oxherd $version" ]
 }
 prove "it starts without a library" says_its_version
 refuses_without_a_config() {
     code=0
-    shown=$($ENGINE run --rm $image 2>&1) || code=$?
-    shown="$code: $(echo "$shown" | head -n 1)"
+    shown=$($ENGINE run --rm --network none $image 2>&1) || code=$?
+    shown="$code: $(echo "$shown" | grep '^error:')"
     [ $code = 78 ]
 }
 prove "without a configuration it says what is missing" refuses_without_a_config
@@ -216,8 +222,8 @@ turns_healthy() {
     shown="after $took ms"
 }
 prove_or_end "compose up -d" compose up -d
-prove "the health check of redis turns green" turns_healthy redis
-prove "the health check of oxherd turns green" turns_healthy oxherd
+prove_or_end "the health check of redis turns green" turns_healthy redis
+prove_or_end "the health check of oxherd turns green" turns_healthy oxherd
 prove "redis is append-only" sh -c "redis-cli -p $REDIS_PORT config get appendonly | grep -qx yes"
 
 runs_as() {
@@ -242,31 +248,17 @@ oxherd_once() { $ENGINE exec "$(container oxherd)" /usr/local/bin/oxherd "$@"; }
 says_what_is_wrong() {
     compose stop redis
     code=0
-    shown=$(oxherd_once healthcheck 2>&1) || code=$?
+    shown=$(oxherd_once healthcheck 2>&1 | grep '^error:') || true
+    oxherd_once healthcheck || code=$?
     compose start redis
     [ $code = 1 ] && within 60 is_healthy redis && within 60 is_healthy oxherd && is_done email "$id"
 }
 prove "without redis the health check says so; back again, redis has kept everything" says_what_is_wrong
 
-# stopped SIGNAL CODE: ended with that code by that signal, sent to the first process
-ends_by() {
-    compose up -d
-    within 60 logs_say '"oxherd starts"\|oxherd starts' && within 60 is_healthy oxherd || return 1
-    $ENGINE kill -s "$1" "$(container oxherd)"
-    within 20 is_stopped oxherd || return 1
-    shown="exit $(inspect oxherd '{{.State.ExitCode}}') after $took ms"
-    [ "$(inspect oxherd '{{.State.ExitCode}}')" = "$2" ]
-}
-is_stopped() { [ "$(inspect "$1" '{{.State.Running}}')" = false ]; }
-logs_say() { $ENGINE logs "$(container oxherd)" 2>&1 | grep -q "$1"; }
-for signal in TERM INT QUIT; do
-    prove "the first process ends by $signal" ends_by $signal 0
-done
-
 # ---- jobs that take long --------------------------------------------------------------------------------------------------
 
 mkdir "$TEST_DIR/config" "$TEST_DIR/api"
-cp scripts/container/api.mjs "$TEST_DIR/api/"
+cp scripts/container-test/api.mjs "$TEST_DIR/api/"
 (
     cd "$TEST_DIR/api"
     openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj '/CN=authority' -keyout ca.key -out ca.pem
@@ -288,17 +280,32 @@ container=$($ENGINE create $image)
 $ENGINE cp "$container:/etc/ssl/certs/ca-certificates.crt" "$TEST_DIR/authorities.pem"
 $ENGINE rm "$container"
 cat "$TEST_DIR/api/ca.pem" >>"$TEST_DIR/authorities.pem"
-files="$files -f scripts/container/compose.yml"
+# the volumes stay
+compose down
+files="$files -f scripts/container-test/compose.yml"
 add() { oxherd_once job add calls call "$@" --json | sed -n 's/.*"id": *"\([^"]*\)".*/\1/p'; }
 
 calls_over_tls() {
-    compose up -d
+    compose up -d || return 1
     within 60 is_healthy oxherd || return 1
     id=$(add '{"hold":false}')
     within 30 is_done calls "$id" || return 1
     shown="$(grep -c BEGIN "$TEST_DIR/authorities.pem") authorities"
 }
-prove "a job is done by https://api:8443: names, authorities and the static binary get along" calls_over_tls
+prove_or_end "a job is done by https://api:8443: names, authorities and the static binary get along" calls_over_tls
+
+# ends_by SIGNAL CODE: ended with that code by that signal, sent to the first process
+ends_by() {
+    $ENGINE kill -s "$1" "$(container oxherd)"
+    within 20 is_stopped oxherd || return 1
+    shown="exit $(inspect oxherd '{{.State.ExitCode}}') after $took ms"
+    [ "$(inspect oxherd '{{.State.ExitCode}}')" = "$2" ] && $ENGINE start "$(container oxherd)" && within 60 is_healthy oxherd
+}
+is_stopped() { [ "$(inspect "$1" '{{.State.Running}}')" = false ]; }
+logs_say() { $ENGINE logs "$(container oxherd)" 2>&1 | grep -q "$1"; }
+for signal in TERM INT QUIT; do
+    prove "the first process ends by $signal" ends_by $signal 0
+done
 
 is_active() { redis lrange bull:calls:active 0 -1 | grep -qx "$1" && [ -n "$(redis get "bull:calls:$1:lock")" ]; }
 field() { redis hget "bull:calls:$id" "$1"; }
@@ -327,7 +334,9 @@ prove "kill -9, and the next start takes its job back at once by its state volum
 hands_back() {
     attempts=$(used)
     began=$(date +%s%N)
-    compose stop oxherd || return 1
+    # the grace is docker-compose.yml's, but podman-compose 1.0 does not read it there
+    # shellcheck disable=SC2046 # two words or none
+    compose stop $([ $ENGINE = docker ] || echo -t 35) oxherd || return 1
     took=$((($(date +%s%N) - began) / 1000000))
     code=$(inspect oxherd '{{.State.ExitCode}}')
     shown="exit $code after $took ms of the 35000 of grace; the next job to be taken: $(redis lindex bull:calls:wait -1), attempts used: $attempts before, $(used) after"
@@ -399,7 +408,7 @@ orphans_are_reaped() {
 no_sleep() { ! in_node sh -c 'cat /proc/[0-9]*/stat 2>/dev/null' | grep -q '(sleep) '; }
 prove "an orphan that comes to the first process is collected" orphans_are_reaped
 knows_the_accounts() {
-    shown=$($ENGINE run --rm --user 0 -v "$TEST_DIR/config:/test:ro" $node_image \
+    shown=$($ENGINE run --rm --network none --user 0 -v "$TEST_DIR/config:/test:ro" $node_image \
         -c /test/exec.toml exec --handler account --job /test/job.json --json)
     shown=$(echo "$shown" | tr -d '\n ' | cut -c 1-120)
     echo "$shown" | grep -q www-data
@@ -414,7 +423,7 @@ exit_code() { $ENGINE inspect --format '{{.State.ExitCode}}' $node_container; }
 prove "it stops with its processes" node_stops
 verb_ends() {
     $ENGINE rm -f $node_container
-    $ENGINE run -d --user 0 --name $node_container -v "$TEST_DIR/config:/test:ro" $node_image \
+    $ENGINE run -d --network none --user 0 --name $node_container -v "$TEST_DIR/config:/test:ro" $node_image \
         -c /test/exec.toml exec --handler slow --job /test/job.json || return 1
     within 10 in_node_runs 'sleep 1000' || return 1
     $ENGINE stop -t 20 $node_container

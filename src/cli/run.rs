@@ -9,7 +9,7 @@ use super::session::{Session, runtime};
 use super::{Error, Exit, value};
 use crate::admin;
 use crate::config;
-use crate::daemon::{Daemon, Guest, Logging, Manager};
+use crate::daemon::{self, Daemon, Guest, Logging, Manager, Signals};
 use crate::engine::{Scheduling, Until};
 use crate::job::QueueName;
 use crate::metrics::Metrics;
@@ -48,6 +48,12 @@ pub struct Run {
 
 impl Run {
     pub fn execute(self, session: &mut Session) -> Result<Exit, Error> {
+        let runtime = runtime()?;
+        // before anything else: a TERM that comes while the configuration is read is an order already
+        let signals = {
+            let _inside = runtime.enter();
+            Signals::listen().map_err(daemon::Error::Signals)?
+        };
         let sources = session.sources(false);
         let (config, mut warnings) = config::load(&sources)?;
         warnings.extend(config::missing_programs(&config));
@@ -61,7 +67,7 @@ impl Run {
         without_core();
         let logging = Logging::start(&session.log(&config), &config.secrets)?;
         for warning in &warnings {
-            crate::daemon::log_problem(warning);
+            daemon::log_problem(warning);
         }
         let manager = Manager::from_env(&config).map(|manager| Box::new(manager) as Box<dyn Guest>);
         let metrics = config.admin.is_some().then(Arc::<Metrics>::default);
@@ -72,6 +78,7 @@ impl Run {
         let daemon = Daemon {
             config,
             sources,
+            signals,
             logging,
             is_level_fixed: session.global.log_level.is_some(),
             only_queues: self.queue,
@@ -84,7 +91,6 @@ impl Run {
             metrics,
             guests: manager.into_iter().chain(service).collect(),
         };
-        let runtime = runtime()?;
         let ending = runtime.block_on(daemon.run());
         runtime.shutdown_timeout(LEFTOVERS);
         let ending = ending?;

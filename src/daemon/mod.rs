@@ -49,6 +49,8 @@ pub struct Daemon {
     pub config: Config,
     /// Where the configuration came from, to read it again.
     pub sources: LoadOptions,
+    /// Listened to since before the configuration was read.
+    pub signals: Signals,
     pub logging: Logging,
     /// The command line has fixed the log level: a reload leaves it.
     pub is_level_fixed: bool,
@@ -65,8 +67,6 @@ pub struct Daemon {
 impl Daemon {
     /// Runs until the engine has really stopped.
     pub async fn run(mut self) -> Result<Ending, Error> {
-        // before anything else: from here on a TERM is an order, not a death
-        let mut signals = Signals::listen().map_err(Error::Signals)?;
         let daemon = &self.config.daemon;
         let state = daemon.state_dir.as_deref().map(StateDir::open).transpose()?;
         let id = instance_id(daemon.name.as_deref());
@@ -135,7 +135,7 @@ impl Daemon {
                         state.keep_only([id.as_str()]);
                     }
                 }
-                command = signals.next() => self.obey(command, &handle, &mut reloads),
+                command = self.signals.next() => self.obey(command, &handle, &mut reloads),
                 attempt = reloads.ended() => drop(self.end_reload(attempt, &handle, &mut reloads)),
             }
         };

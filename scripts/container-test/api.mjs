@@ -10,6 +10,8 @@ if (certificate === 'release') {
   writeFileSync(released, '');
 } else {
   const held = new Set();
+  // the first process of its container, which ends only by what it listens to
+  process.on('SIGTERM', () => process.exit());
   watch('/tmp', () => {
     if (existsSync(released)) {
       held.forEach((answer) => answer());
