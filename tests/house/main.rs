@@ -2,6 +2,7 @@
 //! deliberately absent. When a rule and the code disagree, one of the two is wrong.
 
 mod container;
+mod links;
 mod proofs;
 mod units;
 
