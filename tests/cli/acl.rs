@@ -269,6 +269,8 @@ fn a_daemon_lives_its_whole_life_under_its_rule() {
     eventually("the list is done", || redis.number(&["LLEN", "job_queue"]) + redis.number(&["LLEN", "a pop"]) == 0);
     let first = seen.expect("status");
     seen.leave();
+    let metrics = [("authorization", "Bearer the-token-of-the-admin")];
+    assert_eq!(ask(port, "GET", "/metrics", &metrics).status, 200);
     // who comes back has missed nothing: it is read from the stream
     let path = "/v1/events?token=the-token-of-the-admin";
     let mut again = ask(port, "GET", path, &[("last-event-id", "1-0")]);

@@ -106,6 +106,7 @@ impl Rights {
         }
         self.status(config);
         if config.admin.is_some() {
+            self.grant(&parts::FIGURES, [], []);
             self.follow(config);
         }
         self.handlers(config);

@@ -105,6 +105,9 @@ pub(crate) static STATUS: Part =
 
 pub(crate) static STREAM: Part = Part { what: "keeping status messages", commands: &["type", "xadd"], scripts: &[] };
 
+pub(crate) static FIGURES: Part =
+    Part { what: "counting what waits, for /live and /metrics", commands: &[], scripts: &[&DEPTHS, &LIST_OVERVIEW] };
+
 pub(crate) static VIEWERS: Part = Part { what: "following status messages", commands: &["subscribe"], scripts: &[] };
 
 pub(crate) static PATTERNS: Part =
@@ -271,6 +274,7 @@ pub(super) fn every() -> Vec<&'static Part> {
         &LISTS,
         &STATUS,
         &STREAM,
+        &FIGURES,
         &VIEWERS,
         &PATTERNS,
         &KEPT,
