@@ -199,7 +199,7 @@ fn denied(redis: &Redis) -> Vec<String> {
         .collect()
 }
 
-/// What is granted and was not used must be explained.
+/// What is granted and was not used must be explained. Some of that is used on a slow machine alone.
 #[track_caller]
 fn is_smallest(granted: &[String], used: &BTreeSet<String>, explained: &[(&str, &str)]) {
     let unused: Vec<_> = granted
@@ -208,8 +208,6 @@ fn is_smallest(granted: &[String], used: &BTreeSet<String>, explained: &[(&str, 
         .filter(|command| !explained.iter().any(|(name, _)| name == command))
         .collect();
     assert!(unused.is_empty(), "granted, but neither used nor explained: {unused:?}");
-    let needless: Vec<_> = explained.iter().filter(|(name, _)| used.contains(*name)).collect();
-    assert!(needless.is_empty(), "explained, but used: {needless:?}");
 }
 
 #[test]
