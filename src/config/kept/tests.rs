@@ -127,7 +127,13 @@ fn every_key_there_is_is_taken_over_or_named_as_waiting_for_a_start() {
         let certified = rcgen::generate_simple_self_signed(vec![format!("host-{key}")]).unwrap();
         fs::write(dir.path().join(name), certified.cert.pem()).unwrap();
     }
-    let mut walk = Walk { at: dir.path(), leaves: BTreeMap::new(), wrong: Vec::new(), waiting: BTreeSet::new() };
+    let mut walk = Walk {
+        at: dir.path(),
+        before: read(dir.path(), &[]).unwrap(),
+        leaves: BTreeMap::new(),
+        wrong: Vec::new(),
+        waiting: BTreeSet::new(),
+    };
     walk.down("", &ROOT);
     assert!(walk.leaves.len() > 250, "only {} keys", walk.leaves.len());
     for (key, values) in std::mem::take(&mut walk.leaves) {
@@ -148,6 +154,8 @@ fn documented(manual: &str) -> BTreeSet<String> {
 
 struct Walk<'a> {
     at: &'a Path,
+    /// What is read before anything changes.
+    before: Config,
     /// Keys that hold values, and two of those.
     leaves: BTreeMap<String, [String; 2]>,
     wrong: Vec<String>,
@@ -204,19 +212,22 @@ impl Walk<'_> {
         let instead = INSTEAD.iter().find(|(other, ..)| *other == key);
         let place = instead.map_or(key, |(_, place, _)| if place.is_empty() { key } else { place });
         let values = instead.map_or_else(|| values.clone(), |(_, _, values)| values.map(str::to_owned));
-        let mut loaded = Vec::new();
         let is_read = ["ca", "templates", "attachments_dir"].iter().any(|name| place.ends_with(&format!(".{name}")));
+        let mut diff = Diff::default();
+        // one of the two may be what holds anyway
         for value in values {
             let value = if is_read { self.at.join(value).display().to_string() } else { value };
-            match self.load(&format!("{place}={value}")) {
-                Ok(config) => loaded.push(config),
+            match read(self.at, &[format!("{place}={value}")]) {
+                Ok(config) => diff = Diff::between(&self.before, &config),
                 Err(error) => {
                     let why: Vec<_> = error.problems.iter().map(|problem| problem.message.clone()).collect();
                     return self.wrong.push(format!("{place} = {value}: {}", why.join("; ")));
                 }
             }
+            if !diff.is_empty() {
+                break;
+            }
         }
-        let diff = Diff::between(&loaded[0], &loaded[1]);
         if diff.is_empty() {
             self.wrong.push(format!("{place}: a reload does not see that it has changed"));
         } else if !diff.restart_needed.is_empty() {
@@ -232,16 +243,16 @@ impl Walk<'_> {
             self.waiting.extend(diff.restart_needed);
         }
     }
+}
 
-    fn load(&self, set: &str) -> Result<Config, super::super::Error> {
-        let options = LoadOptions {
-            files: vec![self.at.join("oxherd.toml")],
-            set: vec![set.to_owned()],
-            directory: self.at.to_owned(),
-            ..LoadOptions::default()
-        };
-        load(&options).map(|(config, _)| config)
-    }
+fn read(at: &Path, set: &[String]) -> Result<Config, super::super::Error> {
+    let options = LoadOptions {
+        files: vec![at.join("oxherd.toml")],
+        set: set.to_vec(),
+        directory: at.to_owned(),
+        ..LoadOptions::default()
+    };
+    load(&options).map(|(config, _)| config)
 }
 
 /// The name that something is given where the operator chooses it.
