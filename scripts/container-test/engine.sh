@@ -41,6 +41,9 @@ engine_start() {
 }
 
 engine_stop() {
+    if [ "${ENGINE:-}" = podman ]; then
+        rm -rf "$engine_run" || true
+    fi
     [ -n "$engine_pid" ] || return 0
     kill "$engine_pid" 2>/dev/null || true
     for _ in $(seq 300); do
