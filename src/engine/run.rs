@@ -381,7 +381,7 @@ impl Run {
         let rescuer = keep_running("rescuer", move || rescue(Arc::clone(&shared), Arc::clone(&keeping)));
         let keeping = Arc::clone(&self.keeping);
         let pruner = keep_running("pruner", move || prune(Arc::clone(&keeping)));
-        let watcher = link::watch(self.store.clone(), Arc::clone(&self.server));
+        let watcher = link::watch(self.store.clone(), Arc::clone(&self.server), Arc::clone(&self.keeping));
         [tokio::spawn(fetcher), tokio::spawn(rescuer), tokio::spawn(pruner), tokio::spawn(watcher)]
             .map(AbortOnDropHandle::new)
             .into()

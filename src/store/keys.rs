@@ -231,11 +231,6 @@ pub(crate) fn orders(prefix: &str) -> String {
     format!("{prefix}:oxherd.orders")
 }
 
-/// Written for a moment to see whether a server takes writes again.
-pub(crate) fn probe(prefix: &str) -> String {
-    format!("{prefix}:oxherd.probe")
-}
-
 /// Where it stands who has done what by hand.
 pub(crate) fn audit(prefix: &str) -> String {
     format!("{prefix}:oxherd.audit")

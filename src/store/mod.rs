@@ -307,15 +307,6 @@ impl Store {
         self.inner.command.link()
     }
 
-    /// Writes something that is gone at once, to see whether the server takes writes: what was refused may not be asked for
-    /// again for long.
-    pub(crate) async fn probe_writes(&self) {
-        let args = vec![keys::probe(self.prefix()).into(), "1".into(), "PX".into(), 1.into()];
-        if let Err(error) = self.command().call("SET", args).await {
-            tracing::debug!(%error, "redis takes no writes");
-        }
-    }
-
     /// What the server refuses, as the command connection sees it.
     pub(crate) fn refusals(&self) -> Arc<Refusals> {
         self.inner.command.refusals()

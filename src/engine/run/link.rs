@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{CHECK, Server, warn_of_skew};
+use super::{CHECK, Keeping, Server, warn_of_skew};
 use crate::store::{Link, News, Store};
 
 /// How often it is looked whether what was refused is not any more.
 const LOOK: Duration = Duration::from_secs(1);
 
-pub(super) async fn watch(store: Store, server: Arc<Server>) {
+pub(super) async fn watch(store: Store, server: Arc<Server>, keeping: Keeping) {
     let mut link = store.link();
     let mut said = false;
     let mut checked = Instant::now();
@@ -26,7 +26,7 @@ pub(super) async fn watch(store: Store, server: Arc<Server>) {
                 continue;
             }
             () = tokio::time::sleep(LOOK), if is_any => {
-                store.probe_writes().await;
+                probe(&keeping).await;
                 tell(&store, &refusals.news(Instant::now()));
                 continue;
             }
@@ -57,6 +57,16 @@ pub(super) async fn watch(store: Store, server: Arc<Server>) {
             }
             _ => {}
         }
+    }
+}
+
+/// Writes what harms nobody, to see whether the server takes writes: what it has refused may not be asked for again for long.
+async fn probe(keeping: &Keeping) {
+    let queue = keeping.lock().expect("no code panics while holding this lock").first().map(|kept| kept.queue.clone());
+    if let Some(queue) = queue
+        && let Err(error) = queue.ring().await
+    {
+        tracing::debug!(%error, "redis takes no writes");
     }
 }
 
