@@ -103,7 +103,6 @@ impl Rights {
         }
         if !config.queues.is_empty() {
             self.grant(&parts::ORDERS, [], [patterns::orders(config)]);
-            self.grant(&parts::PROBE, [patterns::probe(config)], []);
         }
         self.status(config);
         if config.admin.is_some() {

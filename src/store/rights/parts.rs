@@ -73,9 +73,6 @@ pub(crate) static CHILDREN: Part =
 pub(crate) static NAMES: Part =
     Part { what: "being seen as a worker by BullMQ", commands: &["client|setname"], scripts: &[] };
 
-pub(crate) static PROBE: Part =
-    Part { what: "asking a Redis that refused writes whether it takes them again", commands: &["set"], scripts: &[] };
-
 pub(crate) static ORDERS: Part =
     Part { what: "hearing of cancellations at once", commands: &["subscribe"], scripts: &[] };
 

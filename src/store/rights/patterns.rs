@@ -43,11 +43,6 @@ pub(super) fn orders(config: &Config) -> String {
     escaped(&keys::orders(&config.redis.prefix))
 }
 
-/// The key that is written to see whether writes are taken.
-pub(super) fn probe(config: &Config) -> String {
-    escaped(&keys::probe(&config.redis.prefix))
-}
-
 fn settings(config: &Config) -> impl Iterator<Item = (&QueueName, &Status)> {
     config
         .queues

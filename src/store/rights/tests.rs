@@ -77,7 +77,7 @@ fn keys_and_channels_are_those_of_the_file() {
     config.status.stream = Some(config::StatusStream::default());
     let rights = Rights::of(&config, Bearer::Daemon, &[QueueName::new("more").unwrap()]);
     let texts = |of: BTreeSet<String>| of.into_iter().collect::<Vec<_>>();
-    assert_eq!(texts(rights.keys()), ["bull:a\\*b:*", "bull:more:*", "bull:oxherd.probe", "job_updates:stream"]);
+    assert_eq!(texts(rights.keys()), ["bull:a\\*b:*", "bull:more:*", "job_updates:stream"]);
     assert_eq!(texts(rights.channels()), ["all", "bull:oxherd.orders", "jobs:a\\*b:*"]);
     config.admin = Some(config::Admin::default());
     let rights = Rights::of(&config, Bearer::Daemon, &[]);
