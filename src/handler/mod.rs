@@ -78,6 +78,8 @@ pub use notice::{Notice, Notices, Processes};
 pub(crate) use pipes::Incoming;
 pub use registry::{Registry, Router};
 pub(crate) use report::{INTERVAL, Part, Settled};
+#[cfg(all(feature = "smtp", feature = "daemon"))]
+pub(crate) use smtp::greet;
 #[cfg(all(unix, feature = "daemon"))]
 pub(crate) use wire::{Heard, LOG_LINE, Lines, job_frame, snippet};
 

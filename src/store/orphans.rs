@@ -158,7 +158,7 @@ impl Queue {
     }
 
     /// The age in ms of each key that is left over.
-    async fn are_orphans(
+    pub(super) async fn are_orphans(
         &self,
         mode: &str,
         older: Duration,

@@ -12,7 +12,7 @@ use nix::unistd::{AccessFlags, Pid, access};
 
 use crate::config::{Config, Handler, Problem};
 use crate::store::checkup::codes::{
-    CONFIG_MODE, CONFIG_WARNING, MACHINE_DISK, MACHINE_FILES, MACHINE_PROGRAM, MACHINE_STATE,
+    CONFIG_MODE, CONFIG_WARNING, MACHINE_DISK, MACHINE_FILES, MACHINE_PROCESSES, MACHINE_PROGRAM, MACHINE_STATE,
 };
 use crate::store::checkup::{Finding, unless_found};
 
@@ -28,6 +28,7 @@ pub fn examine(config: &Config, files: &[PathBuf], problems: &[Problem]) -> Vec<
     let mut findings = unless_found(&CONFIG_WARNING, warnings, format_args!("{} files read", files.len()));
     findings.extend(modes(files));
     findings.push(open_files(config));
+    findings.push(processes(config));
     findings.extend(state(config.daemon.state_dir.as_deref()));
     findings.extend(programs(config));
     findings
@@ -72,6 +73,28 @@ fn open_files(config: &Config) -> Finding {
     let limit = getrlimit(Resource::RLIMIT_NOFILE).map_err(|errno| format!("the limit cannot be read: {errno}"));
     MACHINE_FILES.judge(limit, |code, (soft, _)| {
         let seen = format!("{soft} open files allowed, up to {needed} needed for {slots} slots and {viewers} viewers");
+        if soft < needed { code.warning(seen) } else { code.ok(seen) }
+    })
+}
+
+/// A program has a keeper beside it.
+fn processes(config: &Config) -> Finding {
+    let of_pools: u64 = config
+        .handlers
+        .values()
+        .map(|handler| if let Handler::Process(pool) = handler { u64::from(pool.workers.max) } else { 0 })
+        .sum();
+    let starts = |queue: &crate::config::Queue| {
+        let names = queue.handler.iter().chain(queue.routes.values());
+        names.into_iter().any(|name| matches!(config.handlers.get(name), Some(Handler::Command(_))))
+    };
+    let of_jobs: u64 =
+        config.queues.values().filter(|queue| starts(queue)).map(|queue| u64::from(queue.concurrency)).sum();
+    let needed = 2 * (of_pools + of_jobs);
+    let limit = getrlimit(Resource::RLIMIT_NPROC).map_err(|errno| format!("the limit cannot be read: {errno}"));
+    MACHINE_PROCESSES.judge(limit, |code, (soft, _)| {
+        let seen = if soft == u64::MAX { "no limit".to_owned() } else { format!("{soft} processes allowed") };
+        let seen = format!("{seen}, up to {needed} started at once");
         if soft < needed { code.warning(seen) } else { code.ok(seen) }
     })
 }

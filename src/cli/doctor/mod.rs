@@ -1,5 +1,6 @@
 //! `oxherd doctor`: looks at Redis, the queues and this machine, and says what to do about what it finds.
 
+mod handlers;
 mod machine;
 mod show;
 
@@ -25,6 +26,9 @@ pub struct Doctor {
     /// Show also what is as it should be
     #[arg(long)]
     all: bool,
+    /// Connect also to the endpoints and mail servers that handlers call; nothing is sent but a greeting
+    #[arg(long)]
+    handlers: bool,
 }
 
 impl Doctor {
@@ -33,8 +37,13 @@ impl Doctor {
         let (config, problems) = config::load(&sources)?;
         let _logging = session.start_log(&config)?;
         let files = config::files(&sources);
-        let (mut findings, is_there) = runtime()?.block_on(redis(&config))?;
+        let runtime = runtime()?;
+        let (mut findings, is_there) = runtime.block_on(redis(&config))?;
         findings.extend(machine::examine(&config, &files, &problems));
+        findings.extend(handlers::settings(&config));
+        if self.handlers {
+            findings.extend(runtime.block_on(handlers::reach(&config)));
+        }
         // the worst last, where a terminal shows it; the order of the checks among equals
         findings.sort_by_key(|found| found.severity);
         show::print(&mut session.out, &findings, self.all)?;
@@ -52,7 +61,10 @@ impl Doctor {
 async fn redis(config: &Config) -> Result<(Vec<Finding>, bool), Error> {
     let store = match tokio::time::timeout(PATIENCE, Store::open_to_examine(&config.redis)).await {
         Ok(Ok(store)) => store,
-        Ok(Err(error)) => return Ok((vec![checkup::no_connection(&error)], !error.is_connection())),
+        Ok(Err(error)) => {
+            let is_there = !error.is_connection() && !matches!(error, crate::store::Error::Embedded { .. });
+            return Ok((vec![checkup::no_connection(&error)], is_there));
+        }
         Err(_) => return Ok((vec![checkup::no_answer(&address(&config.redis), PATIENCE)], false)),
     };
     let findings = checkup::examine(&store, config).await;

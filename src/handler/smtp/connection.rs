@@ -93,6 +93,26 @@ impl Server {
         })
     }
 
+    /// Greets the server as for a mail, without the login, and takes leave; what it is called. Nothing is handed in.
+    #[cfg(feature = "daemon")]
+    pub(super) async fn greet(mut self) -> Result<String, String> {
+        self.login = None;
+        let within = self.connect_timeout;
+        let greeting = async {
+            let mut smtp = self.open().await.map_err(|trouble| match trouble {
+                Trouble::Server { why, .. } => why,
+                Trouble::Stale => format!("{} closes the connection", self.name),
+            })?;
+            let is_there = smtp.test_connected().await;
+            let _ = smtp.command(Quit).await;
+            if is_there { Ok(()) } else { Err(format!("{} does not answer NOOP", self.name)) }
+        };
+        timeout(within, greeting)
+            .await
+            .unwrap_or_else(|_| Err(format!("{} is not ready for mails within {within:?}", self.name)))
+            .map(|()| self.name.clone())
+    }
+
     /// A connection that is ready for a mail. Cancel safe: dropped, it is closed.
     pub(super) async fn connect(&self) -> Result<Connection, Trouble> {
         let within = self.connect_timeout;

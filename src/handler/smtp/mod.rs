@@ -42,6 +42,12 @@ const MARGIN: Duration = Duration::from_millis(500);
 /// How long the answer to a mail just sent is waited for when the job is told to stop. Below the handler's grace.
 const LAST_ANSWER: Duration = Duration::from_secs(4);
 
+/// Greets the mail server of a handler, and hands in nothing; its name. For who asks whether it is there.
+#[cfg(feature = "daemon")]
+pub(crate) async fn greet(config: &SmtpHandler) -> Result<String, String> {
+    Server::new(config)?.greet().await
+}
+
 /// `[handlers.NAME.smtp]`
 pub struct Smtp {
     post: Arc<Post>,

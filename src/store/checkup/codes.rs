@@ -72,6 +72,9 @@ codes! {
     REDIS_OPEN = "redis-open",
         "whoever reaches the server may do anything",
         "set a password (requirepass or ACL), or bind Redis to 127.0.0.1; `oxherd acl` prints a rule for a user of its own";
+    REDIS_HOST = "redis-host",
+        "the kernel under Redis is not set up as Redis wants it",
+        "sysctl vm.overcommit_memory=1; echo madvise > /sys/kernel/mm/transparent_hugepage/enabled";
     CLOCK_SKEW = "clock-skew",
         "this host's clock and the server's differ by more than 500 ms, or more than 5 s",
         "let both hosts keep time by NTP; due times follow the server's clock, logs follow this host's";
@@ -108,6 +111,51 @@ codes! {
     QUEUE_GATES = "queue-gates",
         "a handler takes no jobs for now",
         "see what it says; it goes on by itself when what it waits for is there";
+    QUEUE_EVENTS = "queue-events",
+        "the event stream of a queue holds more than 100,000 entries: somebody adds to it and does not trim",
+        "let the clients of NAME trim it (streams.events.maxLen), and shorten it once with XTRIM";
+    QUEUE_LARGE = "queue-large",
+        "a job that waits has more than a MiB of data; the twenty that are next are looked at",
+        "store the data elsewhere and let the job name it; every take of a job moves all its data";
+    QUEUE_KEPT = "queue-kept",
+        "more than 200,000 finished jobs are kept",
+        "set keep_completed and keep_failed, or `oxherd queue clean NAME --state completed --older 24h --yes`";
+    QUEUE_ORPHANS = "queue-orphans",
+        "keys are left over that nothing will ever come to; a part of the key space is looked at, of ten queues",
+        "`oxherd queue orphans NAME` lists them all, and deletes them with --delete";
+    LIST_LOOK = "list-look",
+        "a list cannot be looked at",
+        "see what it says; a key of another type means that another program uses it";
+    LIST_PAUSED = "list-paused",
+        "a list is paused",
+        "`oxherd queue resume NAME` when it is to go on";
+    LIST_WORKERS = "list-workers",
+        "elements wait in a list that no process works",
+        "start a daemon with the list in its configuration";
+    LIST_HELD = "list-held",
+        "elements are held by processes that have gone",
+        "any daemon with the list in its configuration puts them back when the lease has ended; start one";
+    LIST_DEAD = "list-dead",
+        "elements were given up and lie in the dead list",
+        "`oxherd job ls NAME --state failed` shows why; `oxherd job retry NAME --state failed` runs them again";
+    LIST_LIMITS = "list-limits",
+        "limits stored beside a list are not those of the file",
+        "reload or restart a daemon, which writes the file's";
+    SCHEDULE_MISSING = "schedule-missing",
+        "a schedule of the file is not in Redis",
+        "start or reload a daemon with this file";
+    SCHEDULE_DIFFERS = "schedule-differs",
+        "a schedule is another one in Redis than in the file, or only there",
+        "start or reload a daemon with this file; `oxherd schedule diff` shows what would change";
+    SCHEDULE_CONFLICT = "schedule-conflict",
+        "somebody else's schedule has the name, or a higher revision is in force",
+        "rename the file's schedule, remove the other with `oxherd schedule remove NAME`, or raise revision";
+    SCHEDULE_LATE = "schedule-late",
+        "the time of a schedule passed more than a minute ago, and no job came",
+        "start a daemon with the schedule's queue in its configuration";
+    SCHEDULE_LEGACY = "schedule-legacy",
+        "a repeatable job of an old release of BullMQ",
+        "make it a job scheduler (upsertJobScheduler) or a schedule of the file, and remove the old one";
     CONFIG_WARNING = "config-warning",
         "the configuration holds something doubtful",
         "`oxherd check` shows where";
@@ -126,6 +174,18 @@ codes! {
     MACHINE_PROGRAM = "machine-program",
         "the program of a handler is not there or may not be run",
         "install the program of NAME, or correct argv; its jobs are put off until then";
+    MACHINE_PROCESSES = "machine-processes",
+        "the limit on processes is too low for what handlers start",
+        "raise it: TasksMax and LimitNPROC of the unit, pids of the container, or ulimit -u";
+    HANDLER_SETTINGS = "handler-settings",
+        "a handler cannot be made of its settings",
+        "correct the settings of NAME; `oxherd check` may tell more";
+    HANDLER_REACH = "handler-reach",
+        "what a handler calls takes no connection; looked at with --handlers",
+        "start what NAME calls, or correct its url; its jobs are tried again until then";
+    HANDLER_MAIL = "handler-mail",
+        "the mail server of a handler does not take part in a greeting; looked at with --handlers",
+        "correct the url of NAME, or see to the server; its jobs are tried again until then";
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ const PARAMETERS: [&str; 13] = [
     "protected-mode",
     "requirepass",
     "stop-writes-on-bgsave-error",
-    "proto-max-bulk-len",
+    "port",
 ];
 
 /// What `INFO` and `CONFIG GET` tell.

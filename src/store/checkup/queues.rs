@@ -7,9 +7,10 @@ use futures_util::{StreamExt as _, stream};
 use super::super::connection::Value;
 use super::super::{Overview, Queue, Store, StoredGate, StoredRateLimit, reply};
 use super::codes::{
-    QUEUE_AGE, QUEUE_CLIENTS, QUEUE_FAILED, QUEUE_GATES, QUEUE_LIMITS, QUEUE_LOOK, QUEUE_OVERDUE, QUEUE_PAUSED,
-    QUEUE_STALLED, QUEUE_WORKERS,
+    QUEUE_AGE, QUEUE_CLIENTS, QUEUE_EVENTS, QUEUE_FAILED, QUEUE_GATES, QUEUE_KEPT, QUEUE_LARGE, QUEUE_LIMITS,
+    QUEUE_LOOK, QUEUE_ORPHANS, QUEUE_OVERDUE, QUEUE_PAUSED, QUEUE_STALLED, QUEUE_WORKERS,
 };
+use super::contents;
 use super::facts::{in_time, words};
 use super::finding::{Code, Finding, Known};
 use crate::config;
@@ -28,7 +29,7 @@ const LATE: i64 = 600_000;
 const DUE: i64 = 5000;
 
 /// What is asked of each queue.
-const CODES: [&Code; 9] = [
+const CODES: [&Code; 13] = [
     &QUEUE_PAUSED,
     &QUEUE_WORKERS,
     &QUEUE_AGE,
@@ -38,7 +39,13 @@ const CODES: [&Code; 9] = [
     &QUEUE_CLIENTS,
     &QUEUE_LIMITS,
     &QUEUE_GATES,
+    &QUEUE_EVENTS,
+    &QUEUE_LARGE,
+    &QUEUE_KEPT,
+    &QUEUE_ORPHANS,
 ];
+/// Queues that are searched for keys left over.
+const SEARCHED: usize = 10;
 
 /// One queue as it was found.
 struct Seen {
@@ -50,15 +57,17 @@ struct Seen {
     /// Active jobs looked at, and those without a lock.
     active: (usize, usize),
     gates: Vec<StoredGate>,
+    contents: Vec<Finding>,
 }
 
 pub async fn examine(store: &Store, queues: &[config::Queue]) -> Vec<Finding> {
     let names = client_names(store).await;
-    let look = |settings| {
+    let look = |(n, settings)| {
         let names = &names;
-        async move { (settings, look(store, settings, names).await) }
+        async move { (settings, look(store, settings, names, n < SEARCHED).await) }
     };
-    let seen: Vec<(&config::Queue, Known<Seen>)> = stream::iter(queues).map(look).buffered(AT_ONCE).collect().await;
+    let numbered = stream::iter(queues.iter().enumerate());
+    let seen: Vec<(&config::Queue, Known<Seen>)> = numbered.map(look).buffered(AT_ONCE).collect().await;
     let mut findings = Vec::new();
     let mut looked_at = 0;
     for (settings, seen) in &seen {
@@ -94,7 +103,7 @@ async fn client_names(store: &Store) -> Known<Vec<String>> {
     }
 }
 
-async fn look(store: &Store, settings: &config::Queue, names: &Known<Vec<String>>) -> Known<Seen> {
+async fn look(store: &Store, settings: &config::Queue, names: &Known<Vec<String>>, is_searched: bool) -> Known<Seen> {
     let queue = store.queue(&settings.name);
     let now = store.now();
     let overview = in_time("the overview", queue.snapshot()).await?;
@@ -102,7 +111,8 @@ async fn look(store: &Store, settings: &config::Queue, names: &Known<Vec<String>
     let overdue = in_time("ZCOUNT", queue.delayed_before(UnixMillis(now.0 - DUE))).await?;
     let gates = in_time("ZRANGEBYSCORE", queue.gates()).await?;
     let active = unlocked(store, &queue).await?;
-    Ok(Seen { overview, neighbours, names_hidden: names.as_ref().err().cloned(), overdue, active, gates })
+    let contents = contents::examine(store, &queue, &overview.counts, is_searched).await?;
+    Ok(Seen { contents, overview, neighbours, names_hidden: names.as_ref().err().cloned(), overdue, active, gates })
 }
 
 /// How many active jobs were looked at, and how many of them have no lock, twice.
@@ -142,7 +152,7 @@ fn verdicts(seen: &Seen, settings: &config::Queue) -> Vec<Finding> {
     let checks: [fn(&Seen, &config::Queue) -> Option<Finding>; 8] =
         [paused, workers, age, failed, overdue, stalled, clients, limits];
     let found = checks.iter().filter_map(|check| check(seen, settings));
-    found.chain(seen.gates.iter().map(gate)).collect()
+    found.chain(seen.gates.iter().map(gate)).chain(seen.contents.iter().cloned()).collect()
 }
 
 fn waiting(seen: &Seen) -> u64 {
@@ -195,24 +205,34 @@ fn clients(seen: &Seen, _: &config::Queue) -> Option<Finding> {
 }
 
 fn limits(seen: &Seen, settings: &config::Queue) -> Option<Finding> {
+    let Overview { concurrency, rate_limit, .. } = &seen.overview;
+    limits_differ(*concurrency, rate_limit.as_ref(), settings).map(|differ| QUEUE_LIMITS.warning(differ))
+}
+
+/// How limits that are stored differ from those of the file, where the file has any.
+pub fn limits_differ(
+    concurrency: Option<u64>,
+    rate_limit: Option<&StoredRateLimit>,
+    settings: &config::Queue,
+) -> Option<String> {
     let mut differ = Vec::new();
     if let Some(wanted) = settings.global_concurrency
-        && seen.overview.concurrency != Some(u64::from(wanted))
+        && concurrency != Some(u64::from(wanted))
     {
-        let stored = seen.overview.concurrency.map_or("none".into(), |stored| stored.to_string());
+        let stored = concurrency.map_or("none".into(), |stored| stored.to_string());
         differ.push(format!("global concurrency is {stored}, the file says {wanted}"));
     }
     if let Some(config::RateLimit { max, per }) = settings.rate_limit {
         let wanted = StoredRateLimit { max: u64::from(max), duration: u64::try_from(millis(per)).ok() };
-        if seen.overview.rate_limit != Some(wanted) {
+        if rate_limit != Some(&wanted) {
             let text = |limit: &StoredRateLimit| format!("{} per {} ms", limit.max, limit.duration.unwrap_or(0));
-            let stored = seen.overview.rate_limit.as_ref().map_or("none".into(), text);
+            let stored = rate_limit.map_or("none".into(), text);
             differ.push(format!("rate limit is {stored}, the file says {}", text(&wanted)));
         }
     }
-    (!differ.is_empty()).then(|| QUEUE_LIMITS.warning(differ.join("; ")))
+    (!differ.is_empty()).then(|| differ.join("; "))
 }
 
-fn gate(gate: &StoredGate) -> Finding {
+pub fn gate(gate: &StoredGate) -> Finding {
     QUEUE_GATES.warning(format_args!("{} is {}: {} ({})", gate.handler, gate.state, gate.why, gate.instance))
 }

@@ -46,6 +46,10 @@ async fn round_trip(store: &Store) -> Finding {
         }
         times.push(sent.elapsed());
     }
+    judge_round_trips(times)
+}
+
+fn judge_round_trips(mut times: Vec<Duration>) -> Finding {
     times.sort();
     let (median, most) = (times[times.len() / 2], times[(times.len() * 99).div_ceil(100) - 1]);
     let seen = format!("{:.2} ms in the middle, 99 of 100 within {:.2} ms", millis(median), millis(most));
@@ -64,10 +68,12 @@ async fn run_script(store: &Store, queue: Option<&QueueName>) -> Finding {
         let took = sent.elapsed();
         best = answer.map(|_| best.map_or(took, |best| best.min(took)));
     }
-    REDIS_SCRIPT.judge(best, |code, took| {
-        let seen = format!("{:.2} ms with the round trip", millis(took));
-        if took >= SLOW_SCRIPT { code.warning(seen) } else { code.ok(seen) }
-    })
+    REDIS_SCRIPT.judge(best, |_, took| judge_script(took))
+}
+
+fn judge_script(took: Duration) -> Finding {
+    let seen = format!("{:.2} ms with the round trip", millis(took));
+    if took >= SLOW_SCRIPT { REDIS_SCRIPT.warning(seen) } else { REDIS_SCRIPT.ok(seen) }
 }
 
 async fn slow_log(store: &Store) -> Finding {
@@ -114,17 +120,51 @@ async fn latency(store: &Store) -> Finding {
 
 async fn clock(store: &Store) -> Finding {
     let skew = in_time("TIME", store.measure_clock()).await.map(|()| store.skew());
-    CLOCK_SKEW.judge(skew, |code, skew| {
-        let side = if skew < 0 { "behind" } else { "ahead of" };
-        let seen = format!("this host is {} ms {side} the server", skew.unsigned_abs());
-        match skew.unsigned_abs() {
-            ms if ms > SKEW.1 => code.error(seen),
-            ms if ms > SKEW.0 => code.warning(seen),
-            _ => code.ok(seen),
-        }
-    })
+    CLOCK_SKEW.judge(skew, |_, skew| judge_skew(skew))
+}
+
+/// `skew` is how far this host is ahead, in ms.
+fn judge_skew(skew: i64) -> Finding {
+    let side = if skew < 0 { "behind" } else { "ahead of" };
+    let seen = format!("this host is {} ms {side} the server", skew.unsigned_abs());
+    match skew.unsigned_abs() {
+        ms if ms > SKEW.1 => CLOCK_SKEW.error(seen),
+        ms if ms > SKEW.0 => CLOCK_SKEW.warning(seen),
+        _ => CLOCK_SKEW.ok(seen),
+    }
 }
 
 fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::checkup::Severity;
+
+    #[test]
+    fn f114_clocks_that_differ_are_told() {
+        for (skew, severity) in [
+            (0, Severity::Ok),
+            (-500, Severity::Ok),
+            (501, Severity::Warning),
+            (-5000, Severity::Warning),
+            (5001, Severity::Error),
+            (-3_600_000, Severity::Error),
+        ] {
+            assert_eq!(judge_skew(skew).severity, severity, "{skew}");
+        }
+    }
+
+    #[test]
+    fn slow_answers_are_told() {
+        let ms = Duration::from_millis;
+        assert_eq!(judge_round_trips(vec![ms(1); 50]).severity, Severity::Ok);
+        assert_eq!(judge_round_trips(vec![ms(25); 50]).severity, Severity::Warning);
+        let mut times = vec![ms(1); 49];
+        times.push(ms(300));
+        assert_eq!(judge_round_trips(times).severity, Severity::Warning);
+        assert_eq!((judge_script(ms(2)).severity, judge_script(ms(60)).severity), (Severity::Ok, Severity::Warning));
+    }
 }

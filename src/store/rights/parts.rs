@@ -256,7 +256,7 @@ pub(crate) static CHANGING_LISTS: Part = Part {
 #[cfg(feature = "daemon")]
 pub(crate) static EXAMINING: Part = Part {
     what: "examining the server",
-    commands: &["config|get", "exists", "latency|latest", "lpos", "slowlog|get"],
+    commands: &["config|get", "exists", "hstrlen", "latency|latest", "lpos", "slowlog|get", "xlen"],
     scripts: &[&CHECK_RIGHTS],
 };
 

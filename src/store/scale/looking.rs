@@ -3,6 +3,7 @@
 use super::Cost::Flat;
 use super::*;
 use crate::job::State;
+use crate::store::checkup;
 use crate::store::rights::{Bearer, Rights};
 use crate::store::{Orphan, OrphanKind, Posted, Selection, StoredGate, Update};
 
@@ -111,6 +112,15 @@ pub(super) async fn all(long: &Long) {
         assert!(gone.iter().all(|orphan| orphan.key == "bull:q:stray"), "{gone:?}");
     })
     .await;
+    let begin = std::time::Instant::now();
+    long.quick("checkup", Flat, async |_| {
+        let mut config = config::Config::default();
+        config.queues.insert("q".into(), config::Queue::new(queue.name().clone()));
+        let found = checkup::examine(&long.store, &config).await;
+        assert!(found.len() > 30, "{found:?}");
+    })
+    .await;
+    assert!(begin.elapsed() < Duration::from_secs(60), "a few seconds on a calm machine");
     long.quick("rights of who does everything", Flat, async |_| {
         let rights = Rights::of(&config::Config::default(), Bearer::People, &[]);
         assert!(long.store.missing_rights(&rights).await.unwrap().is_none_or(|missing| missing.is_empty()));
