@@ -5,9 +5,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 suite=${OXHERD_SERVICE_SUITE:-trixie}
-mirror=${OXHERD_SERVICE_MIRROR:-http://deb.debian.org/debian}
 # the machine of the service test will do, where it has been made
-packages=systemd,systemd-sysv,dbus,redis-server,redis-tools,nodejs,php-cli,python3-minimal,procps
+packages='systemd systemd-sysv dbus redis-server redis-tools nodejs php-cli python3-minimal procps'
 root=$PWD/.cache/service-test/$suite
 cache=$PWD/.cache/package-test
 proofs=$cache/proofs
@@ -35,12 +34,9 @@ rm -rf "$cache"
 mkdir -p "$proofs"
 if [ "$(cat "$root/.packages" 2>/dev/null)" != "$packages" ]; then
     echo "making a Debian $suite in .cache/service-test" >&2
-    rm -rf "$root"
-    mkdir -p "${root%/*}"
-    debootstrap --variant=minbase --include=$packages "$suite" "$root" "$mirror" >"$cache/debootstrap" 2>&1 ||
-        { tail "$cache/debootstrap" >&2; exit 69; }
-    rm -rf "$root/var/cache/apt" "$root/var/lib/apt/lists"
-    echo $packages >"$root/.packages"
+    # shellcheck disable=SC2086
+    scripts/debian.sh "$suite" "$root" $packages >"$cache/debootstrap" 2>&1 || { tail "$cache/debootstrap" >&2; exit 69; }
+    echo "$packages" >"$root/.packages"
 fi
 
 if [ -z "${OXHERD_BINARY:-}" ]; then

@@ -6,8 +6,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 suite=${OXHERD_SERVICE_SUITE:-trixie}
-mirror=${OXHERD_SERVICE_MIRROR:-http://deb.debian.org/debian}
-packages=systemd,systemd-sysv,dbus,redis-server,redis-tools,nodejs,php-cli,python3-minimal,procps
+packages='systemd systemd-sysv dbus redis-server redis-tools nodejs php-cli python3-minimal procps'
 cache=$PWD/.cache/service-test
 root=$cache/$suite
 proofs=$cache/proofs
@@ -27,10 +26,9 @@ done
 mkdir -p "$cache"
 if [ "$(cat "$root/.packages" 2>/dev/null)" != "$packages" ]; then
     echo "making a Debian $suite in .cache/service-test" >&2
-    rm -rf "$root"
-    debootstrap --variant=minbase --include=$packages "$suite" "$root" "$mirror" >"$log" 2>&1 || { tail "$log" >&2; exit 69; }
-    rm -rf "$root/var/cache/apt" "$root/var/lib/apt/lists"
-    echo $packages >"$root/.packages"
+    # shellcheck disable=SC2086
+    scripts/debian.sh "$suite" "$root" $packages >"$log" 2>&1 || { tail "$log" >&2; exit 69; }
+    echo "$packages" >"$root/.packages"
 fi
 
 cargo build --locked --bin oxherd

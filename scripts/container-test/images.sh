@@ -72,16 +72,8 @@ image_root() {
     [ "$(id -u)" = 0 ] || give_up "no registry has $name, and only root can make an image in its place"
     command -v debootstrap >/dev/null 2>&1 || engine_install debootstrap || give_up "debootstrap is missing; install it"
     say "no registry has $name; making it of Debian packages ($*)"
-    # where this machine gets its packages, and through what
-    mirror=$(apt-get indextargets --format '$(CODENAME) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
-        sed -n "s/^$suite main //p" | head -n 1)
-    proxy=$(apt-config shell proxy Acquire::http::Proxy | sed "s/^proxy='\(.*\)'$/\1/")
-    mkdir -p "$engine_dir/packages"
     root=$engine_dir/root
-    rm -rf "$root"
-    http_proxy=${http_proxy:-$proxy} debootstrap --variant=minbase --cache-dir="$engine_dir/packages" \
-        --include="$(echo "$*" | tr ' ' ,)" "$suite" "$root" ${mirror:+"$mirror"} || give_up "debootstrap has failed"
-    rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/*
+    OXHERD_DEBIAN_CACHE=$engine_dir/packages scripts/debian.sh "$suite" "$root" "$@" || give_up "debootstrap has failed"
 }
 
 # image_keep NAME INSTRUCTION…: $root becomes the image.
