@@ -96,21 +96,29 @@ impl Drop for WorkDir {
     }
 }
 
-/// Takes a new directory below `base`.
+/// Takes a new directory below `base`. Until it is locked, a sweep takes it for one that was left behind.
 fn hold(base: &Path) -> io::Result<Held> {
-    // others pass through on the way to what is theirs, and see nothing
-    DirBuilder::new().recursive(true).mode(0o711).create(base)?;
     loop {
+        // others pass through on the way to what is theirs, and see nothing
+        DirBuilder::new().recursive(true).mode(0o711).create(base)?;
         let path = base.join(format!("{PREFIX}{:016x}", fastrand::u64(..)));
         DirBuilder::new().mode(0o711).create(&path)?;
-        // the mask of the process may have taken something away
-        fs::set_permissions(&path, Permissions::from_mode(0o711))?;
-        match Flock::lock(File::open(&path)?, FlockArg::LockExclusiveNonblock) {
-            // or a sweep has taken it for left behind, in between
+        match lock(&path) {
             Ok(lock) if is_at(&lock, &path) => return Ok(Held { path, made: 0, _lock: lock }),
-            _ => {}
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::WouldBlock) => {}
+            Err(error) => {
+                let _ = fs::remove_dir(&path);
+                return Err(error);
+            }
         }
     }
+}
+
+fn lock(path: &Path) -> io::Result<Flock<File>> {
+    // the mask of the process may have taken something away
+    fs::set_permissions(path, Permissions::from_mode(0o711))?;
+    Flock::lock(File::open(path)?, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno.into())
 }
 
 fn is_at(file: &File, path: &Path) -> bool {
@@ -187,6 +195,18 @@ mod tests {
         remove(&path);
         drop(dirs);
         assert!(!path.parent().unwrap().exists());
+    }
+
+    #[test]
+    fn a_sweep_at_the_same_time_keeps_nobody_from_a_directory() {
+        let base = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            let holding = scope.spawn(|| (0..2000).try_for_each(|_| hold(base.path()).map(drop)));
+            while !holding.is_finished() {
+                sweep(base.path());
+            }
+            holding.join().unwrap().unwrap();
+        });
     }
 
     #[tokio::test]
