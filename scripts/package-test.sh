@@ -88,14 +88,20 @@ proof "rpmlint finds no error and no warning"
 # Debian has no packages for rpm to depend on; the scripts find no systemd that runs there
 target=$cache/root
 cp -a "$root" "$target"
-trap 'rm -rf "$target"' EXIT
-rpm="rpm --root $target --nodeps --ignoresize"
-$rpm -i "$(pwd)/$(ls target/packages/*.rpm)" >"$cache/rpm" 2>&1 || { cat "$cache/rpm" >&2; fail "rpm -i"; }
+leave_target() {
+    umount "$target/proc"
+    rm -rf --one-file-system "$target"
+}
+trap leave_target EXIT
+# systemd-tmpfiles, which a script calls, wants it
+mount -t proc proc "$target/proc"
+rpm="rpm --root $target --nodeps"
+$rpm -i --ignoresize "$(pwd)/$(ls target/packages/*.rpm)" >"$cache/rpm" 2>&1 || { cat "$cache/rpm" >&2; fail "rpm -i"; }
 $rpm -V oxherd >&2 || fail "rpm -V finds differences"
 chroot "$target" oxherd check -c /etc/oxherd/oxherd.toml >/dev/null
 [ "$(stat -c %a "$target/etc/oxherd/credentials")" = 700 ] || fail "/etc/oxherd/credentials is not there"
 echo "# mine" >>"$target/etc/oxherd/oxherd.toml"
-$rpm -U "$cache/two.rpm" >>"$cache/rpm" 2>&1 || { cat "$cache/rpm" >&2; fail "rpm -U"; }
+$rpm -U --ignoresize "$cache/two.rpm" >>"$cache/rpm" 2>&1 || { cat "$cache/rpm" >&2; fail "rpm -U"; }
 grep -q '^# mine' "$target/etc/oxherd/oxherd.toml" || fail "an upgrade has replaced the changed configuration"
 $rpm -e oxherd >>"$cache/rpm" 2>&1 || { cat "$cache/rpm" >&2; fail "rpm -e"; }
 [ ! -e "$target/usr/bin/oxherd" ] || fail "erased, and /usr/bin/oxherd is there"
@@ -107,7 +113,7 @@ cp scripts/package-test/* "$proofs"
 : >"$proofs/report"
 tail -n +1 -f "$proofs/report" &
 tail=$!
-trap 'kill $tail 2>/dev/null || true; rm -rf "$target"' EXIT
+trap 'kill $tail 2>/dev/null || true; leave_target' EXIT
 code=0
 timeout --kill-after=10 600 systemd-nspawn --quiet --directory="$root" --volatile=overlay --boot \
     --register=no --keep-unit --private-network --link-journal=no --console=read-only --machine=oxherd-package-test \
