@@ -18,6 +18,27 @@ use super::support::redis::Redis;
 const STATE: &str = "[daemon]\nstate_dir = \"state\"\n";
 
 #[test]
+fn f01_killed_while_idle_it_leaves_nothing_and_the_next_one_works_at_once() {
+    let redis = Redis::start();
+    let ledger = Ledger::start();
+    let mut daemon = Daemon::start(&redis, &one_queue(USUAL, &ledger));
+    add(&redis, "work", 1..=1, |_| ms(0));
+    all_completed(&redis, "work", 1);
+    daemon.kill();
+    // no lock, no claim, nothing half-written
+    all_completed(&redis, "work", 1);
+    assert_eq!(redis.list(&["CLIENT", "LIST"]).iter().filter(|line| line.contains("name=bull:")).count(), 0);
+    daemon.again();
+    add(&redis, "work", 2..=2, |_| ms(0));
+    // what it would wait for otherwise, a lock, lives for 30 s
+    let took = within(Duration::from_secs(3), "the next job is done", || finished(&redis, "work") == 2);
+    say(&format!("done {took:?} after the next start"));
+    all_completed(&redis, "work", 2);
+    assert!(ledger.repeated().is_empty());
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
 fn f02_f03_f05_ten_kills_in_the_middle_of_500_jobs_cost_none() {
     let mut dice = dice("f02 f03 f05");
     let redis = Redis::start();

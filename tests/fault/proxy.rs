@@ -26,6 +26,8 @@ pub enum Act {
     Cut,
     /// Neither it nor anything after it comes through; the connection stays open.
     Hold,
+    /// It comes a byte at a time, one a second.
+    Trickle,
 }
 
 type Rule = Box<dyn FnMut(&Exchange) -> Act + Send>;
@@ -38,7 +40,7 @@ pub struct Proxy {
 struct State {
     redis: PathBuf,
     rule: Mutex<Rule>,
-    /// Replies that were not forwarded.
+    /// Replies that did not come through as they were.
     strikes: AtomicUsize,
     links: AtomicUsize,
     /// Links with a lower number carry nothing any more and stay open.
@@ -91,7 +93,7 @@ impl Proxy {
         });
     }
 
-    /// How often a reply was cut or held.
+    /// How often a reply did not come through as it was.
     pub fn strikes(&self) -> usize {
         self.state.strikes.load(Ordering::Acquire)
     }
@@ -221,6 +223,15 @@ fn answer(
             Act::Hold => {
                 state.strikes.fetch_add(1, Ordering::AcqRel);
                 held = true;
+            }
+            Act::Trickle => {
+                state.strikes.fetch_add(1, Ordering::AcqRel);
+                for byte in &reply {
+                    if client.write_all(std::slice::from_ref(byte)).is_err() {
+                        return;
+                    }
+                    std::thread::sleep(Duration::from_secs(1));
+                }
             }
         }
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::ledger::Ledger;
 use super::scene::{
-    SHORT, add, all_completed, endings, events, field, finished, key, ms, one_queue, say, wait_finished, within,
+    SHORT, USUAL, add, all_completed, endings, events, field, finished, key, ms, one_queue, say, wait_finished, within,
 };
 use super::support::daemon::{Daemon, oxherd};
 use super::support::eventually;
@@ -188,22 +188,27 @@ fn f82_a_rate_limit_holds_over_two_instances_and_a_crash() {
     ledger.wait_begun(25);
     killed.again();
     all_completed(&redis, "work", 60);
-    // by the server's clock: what was taken in one window of the limiter
-    let starts = redis.list(&["EVAL", STARTS, "1", &key("work", "events")]);
-    let starts: Vec<u64> = starts.iter().map(|start| start.parse().unwrap()).collect();
-    say(&format!("{} starts over {} ms", starts.len(), starts[starts.len() - 1] - starts[0]));
-    assert!(starts.len() >= 60, "only {} starts", starts.len());
-    let mut windows: Vec<(u64, usize)> = Vec::new();
-    for start in starts {
-        match windows.last_mut() {
-            Some((begin, count)) if start < *begin + u64::try_from(WINDOW.as_millis()).unwrap() => *count += 1,
-            _ => windows.push((start, 1)),
-        }
-    }
+    let windows = windows(&redis, WINDOW);
+    assert!(windows.iter().map(|(_, count)| count).sum::<usize>() >= 60, "too few starts: {windows:?}");
     assert!(windows.iter().all(|(_, count)| *count <= MAX), "starts in a window: {windows:?}");
     let names: BTreeSet<String> = events(&redis, "work").into_iter().map(|(name, _)| name).collect();
     assert!(names.contains("stalled"), "the kill met no job at work: {names:?}");
     assert_eq!((killed.stop(), other.stop()), (Some(0), Some(0)));
+}
+
+/// What was taken in each window of the limiter, and when that began by the server's clock, in ms.
+fn windows(redis: &Redis, length: Duration) -> Vec<(u64, usize)> {
+    let starts = redis.list(&["EVAL", STARTS, "1", &key("work", "events")]);
+    let mut windows: Vec<(u64, usize)> = Vec::new();
+    for start in starts {
+        let start: u64 = start.parse().unwrap();
+        match windows.last_mut() {
+            Some((begin, count)) if start < *begin + u64::try_from(length.as_millis()).unwrap() => *count += 1,
+            _ => windows.push((start, 1)),
+        }
+    }
+    say(&format!("windows: {windows:?}"));
+    windows
 }
 
 /// When jobs were taken, by the server's clock.
@@ -216,3 +221,29 @@ const STARTS: &str = "local out = {}
       end
     end
     return out";
+
+#[test]
+fn f25_a_backlog_of_an_hour_is_worked_off_within_its_rate_limit() {
+    /// What became due an hour ago, when nobody was there.
+    const DUE: &str = "local time = redis.call('TIME')
+        for _, id in ipairs(ARGV) do
+          redis.call('LREM', KEYS[1] .. 'wait', 1, id)
+          redis.call('ZADD', KEYS[1] .. 'delayed', (time[1] - 3600) * 1000 * 4096, id)
+        end";
+    const WINDOW: Duration = Duration::from_millis(500);
+    let redis = Redis::start();
+    let ledger = Ledger::start();
+    add(&redis, "work", 1..=60, |_| ms(0));
+    let mut words: Vec<String> = ["EVAL", DUE, "1", &key("work", "")].map(Into::into).into();
+    words.extend((31..=60).map(|id| id.to_string()));
+    redis.ask(&words).unwrap();
+    let settings = one_queue(USUAL, &ledger)
+        .replace("concurrency = 10", "concurrency = 10\nrate_limit = { max = 10, per = \"500ms\" }");
+    let mut daemons = [(); 2].map(|()| Daemon::start(&redis, &settings));
+    all_completed(&redis, "work", 60);
+    let counts: Vec<usize> = windows(&redis, WINDOW).into_iter().map(|(_, count)| count).collect();
+    assert_eq!((counts.iter().sum::<usize>(), counts.iter().max()), (60, Some(&10)));
+    for daemon in &mut daemons {
+        assert_eq!(daemon.stop(), Some(0));
+    }
+}

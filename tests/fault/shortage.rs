@@ -1,7 +1,7 @@
-//! The machine runs out of what the daemon needs for the next job: descriptors, processes.
+//! The machine runs out of what the daemon needs: descriptors, processes, memory, room for the log.
 
 use super::ledger::Ledger;
-use super::scene::{SHORT, add, all_completed, field, key, ms, one_queue, queue};
+use super::scene::{SHORT, USUAL, add, all_completed, field, key, ms, one_queue, queue, say};
 use super::support::daemon::Daemon;
 use super::support::eventually;
 use super::support::redis::Redis;
@@ -94,5 +94,44 @@ fn f22_without_processes_programs_wait_without_an_attempt_and_other_queues_go_on
     bring_back(&redis, "naps");
     all_completed(&redis, "naps", 60);
     began_once(&redis, "naps", 60);
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn f19_large_jobs_take_memory_for_those_in_the_slots_and_none_for_those_that_wait() {
+    const SLOTS: usize = 4;
+    const JOBS: usize = 200;
+    let redis = Redis::start();
+    let ledger = Ledger::start();
+    let settings = one_queue(USUAL, &ledger).replace("concurrency = 10", &format!("concurrency = {SLOTS}"));
+    let mut daemon = Daemon::start(&redis, &settings);
+    let peak = || -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() / 1024
+    };
+    add(&redis, "work", 1..=20, |_| "{}".into());
+    all_completed(&redis, "work", 20);
+    let small = peak();
+    // just below what a job may be
+    let large = format!("{{\"x\":\"{}\"}}", "x".repeat(1_000_000));
+    for from in (21..=20 + JOBS).step_by(10) {
+        add(&redis, "work", from..=from + 9, |_| large.clone());
+    }
+    all_completed(&redis, "work", 20 + JOBS);
+    let grown = peak() - small;
+    say(&format!("{small} MiB, {grown} more with {JOBS} jobs of a MiB"));
+    assert!(grown <= SLOTS * 6, "{grown} MiB more for {SLOTS} slots");
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn f21_a_log_on_a_full_disk_keeps_nobody_from_work() {
+    let redis = Redis::start();
+    let ledger = Ledger::start();
+    let mut daemon = Daemon::start_on_a_full_disk(&redis, &one_queue(USUAL, &ledger));
+    add(&redis, "work", 1..=50, |_| ms(0));
+    all_completed(&redis, "work", 50);
+    assert!(ledger.repeated().is_empty());
     assert_eq!(daemon.stop(), Some(0));
 }

@@ -138,6 +138,24 @@ fn f56_silent_links_under_load_repeat_nothing() {
 }
 
 #[test]
+fn f57_a_reply_that_trickles_in_is_waited_for_no_longer_than_one_that_does_not_come() {
+    let redis = Redis::start();
+    let ledger = Ledger::start();
+    let proxy = Proxy::start(&redis);
+    let mut daemon = Daemon::start_at(&proxy.url, &one_queue(USUAL, &ledger));
+    daemon.says("\"working\"");
+    proxy.once(Act::Trickle, |exchange| exchange.is_take() && exchange.brings("task"));
+    add(&redis, "work", 1..=1, |_| ms(0));
+    let took = within(Duration::from_secs(15), "the job is done", || finished(&redis, "work") == 1);
+    say(&format!("done after {took:?}"));
+    assert_eq!(proxy.strikes(), 1);
+    assert!(took > Duration::from_secs(2), "the trickle had no effect");
+    all_completed(&redis, "work", 1);
+    assert!(ledger.repeated().is_empty());
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
 fn f49_slow_replies_cost_no_lock_and_slots_fill_up() {
     let redis = Redis::start();
     let ledger = Ledger::start();

@@ -54,6 +54,16 @@ impl Daemon {
         Self { child, directory }
     }
 
+    /// As [`Daemon::start`], where nothing of all it has to say can be written to its log.
+    pub fn start_on_a_full_disk(redis: &Redis, toml: &str) -> Self {
+        let directory = Self::directory_with(&redis.url(), toml);
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let mut command =
+            Self::command(Path::new(env!("CARGO_BIN_EXE_oxherd")), &directory, &["--set", "log.level=debug"]);
+        let child = command.stdout(full.try_clone().unwrap()).stderr(full).spawn().unwrap();
+        Self { child, directory }
+    }
+
     fn begin(url: &str, toml: &str, arguments: &[&str]) -> Self {
         let directory = Self::directory_with(url, toml);
         let child = Self::spawn(&directory, arguments);
