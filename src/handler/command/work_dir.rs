@@ -183,11 +183,17 @@ mod tests {
         let made = dirs.make().unwrap();
         assert_eq!(fs::metadata(made.path()).unwrap().mode() & 0o7777, 0o700);
         fs::write(made.path().join("file"), "x").unwrap();
-        fs::create_dir_all(base.join("oxherd-left/1/closed/deep")).unwrap();
-        fs::set_permissions(base.join("oxherd-left/1/closed"), Permissions::from_mode(0o000)).unwrap();
+        // whole at once: the sweep of the beginning may come late
+        let left = base.with_file_name("left");
+        fs::create_dir_all(left.join("1/closed/deep")).unwrap();
+        fs::set_permissions(left.join("1/closed"), Permissions::from_mode(0o000)).unwrap();
+        fs::rename(left, base.join("oxherd-left")).unwrap();
         fs::create_dir(base.join("others")).unwrap();
         sweep(base);
         assert!(made.path().join("file").exists(), "it is in use");
+        while base.join("oxherd-left").exists() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         let mut left = names(base);
         left.sort();
         assert!(left.len() == 2 && left[0] == "others", "{left:?}");
