@@ -1,5 +1,7 @@
 //! What has grown in a queue's keys, looked at in samples.
 
+use futures_util::future::try_join_all;
+
 use super::super::{OrphanKind, Queue, Store, YOUNGEST, keys, reply};
 use super::codes::{QUEUE_EVENTS, QUEUE_KEPT, QUEUE_LARGE, QUEUE_ORPHANS};
 use super::facts::{in_time, words};
@@ -47,13 +49,12 @@ pub async fn examine(store: &Store, queue: &Queue, counts: &Counts, orphans: boo
 async fn largest(store: &Store, queue: &Queue) -> Known<u64> {
     let args = vec![queue.keys.state(State::Waiting).into(), (-SAMPLE).into(), (-1).into()];
     let ids = in_time("LRANGE", store.command().call("LRANGE", args)).await?;
-    let mut largest = 0;
-    for id in words(reply::texts("LRANGE", ids))? {
-        let args = vec![queue.keys.job(&JobId::stored(&id)).into(), "data".into()];
-        let length = in_time("HSTRLEN", store.command().call("HSTRLEN", args)).await?;
-        largest = largest.max(words(reply::count("HSTRLEN", &length))?);
-    }
-    Ok(largest)
+    let ids = words(reply::texts("LRANGE", ids))?;
+    let lengths = ids.iter().map(|id| async move {
+        let args = vec![queue.keys.job(&JobId::stored(id)).into(), "data".into()];
+        words(reply::count("HSTRLEN", &in_time("HSTRLEN", store.command().call("HSTRLEN", args)).await?))
+    });
+    Ok(try_join_all(lengths).await?.into_iter().max().unwrap_or(0))
 }
 
 async fn left_over(store: &Store, queue: &Queue, counts: &Counts) -> Known<Option<Finding>> {

@@ -12,11 +12,12 @@
   Events:  none
   Protocol: §5.17, bullmq 5.81.5 and 6.7.0
 ]]
+--@include count_states
+--@include served_next
 
 -- Since it was added or its delay was over, or since its last attempt began.
 local function since(base)
-  local id = redis.call('LINDEX', base .. 'wait', -1) or redis.call('LINDEX', base .. 'paused', -1)
-    or redis.call('ZRANGE', base .. 'prioritized', 0, 0)[1]
+  local id = served_next(base)
   local job = id and redis.call('HMGET', base .. id, 'timestamp', 'opts', 'processedOn')
   local added = job and tonumber(job[1] or '')
   if not added then
@@ -28,17 +29,9 @@ local function since(base)
 end
 
 local function depths(base)
-  return {
-    redis.call('LLEN', base .. 'wait') + redis.call('LLEN', base .. 'paused'),
-    redis.call('LLEN', base .. 'active'),
-    redis.call('ZCARD', base .. 'delayed'),
-    redis.call('ZCARD', base .. 'prioritized'),
-    redis.call('ZCARD', base .. 'completed'),
-    redis.call('ZCARD', base .. 'failed'),
-    redis.call('ZCARD', base .. 'waiting-children'),
-    redis.call('HEXISTS', base .. 'meta', 'paused'),
-    since(base)
-  }
+  local answer = count_states(base)
+  answer[9] = since(base)
+  return answer
 end
 
 local answers = {}

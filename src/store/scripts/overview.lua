@@ -7,22 +7,14 @@
     v5 or v6
   Protocol: §5.17, bullmq 5.81.5 and 6.7.0
 ]]
+--@include count_states
 --@include placement
+--@include served_next
 local base = ARGV[1]
 local meta = redis.call("HMGET", KEYS[1], "concurrency", "max", "duration", "version", "oxherd.placement")
-local next = redis.call("LINDEX", base .. "wait", -1)
-  or redis.call("LINDEX", base .. "paused", -1)
-  or redis.call("ZRANGE", base .. "prioritized", 0, 0)[1]
-return {
-  redis.call("LLEN", base .. "wait") + redis.call("LLEN", base .. "paused"),
-  redis.call("LLEN", base .. "active"),
-  redis.call("ZCARD", base .. "delayed"),
-  redis.call("ZCARD", base .. "prioritized"),
-  redis.call("ZCARD", base .. "completed"),
-  redis.call("ZCARD", base .. "failed"),
-  redis.call("ZCARD", base .. "waiting-children"),
-  redis.call("HEXISTS", KEYS[1], "paused"),
-  meta[1], meta[2], meta[3], meta[4],
-  next and redis.call("HGET", base .. next, "timestamp") or false,
-  placement(meta[5], meta[4]),
-}
+local answer = count_states(base)
+answer[9], answer[10], answer[11], answer[12] = meta[1], meta[2], meta[3], meta[4]
+local next = served_next(base)
+answer[13] = next and redis.call("HGET", base .. next, "timestamp") or false
+answer[14] = placement(meta[5], meta[4])
+return answer
